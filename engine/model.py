@@ -1,0 +1,232 @@
+"""What a model is: the kinds of call, their requests and answers, and what a backend must offer.
+
+An operator holds a `Model` and speaks the vocabulary below. A `Backend` answers requests (a file in `models/`).
+Between the two stands the gate (`calls`): it looks every request up in the ledger and records every answer,
+so neither an operator nor a backend knows that the ledger exists.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+Message = Mapping[str, Any]
+"""`{"role": "user", "content": "..."}`, with the fields of tool calls where there are any."""
+
+
+class Capability(StrEnum):
+    """The kinds of call (the field's names: lm-evaluation-harness, OpenAI, vLLM)."""
+
+    GENERATE = "generate"  # a raw prompt to a completion
+    CHAT = "chat"  # messages to a reply
+    LOGLIKELIHOOD = "loglikelihood"  # log p(continuation | context)
+    NEXT_TOKEN_LOGPROBS = "next_token_logprobs"  # log-probabilities of candidate next tokens
+    EMBED = "embed"  # text to a vector
+    REWARD = "reward"  # messages to a number
+
+
+class Sampling(BaseModel):
+    """How a reply is drawn. Fields that are None are left to the server or the model's own configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the reply does not depend on the draw."""
+        return self.temperature == 0
+
+    def over(self, default: Sampling) -> Sampling:
+        """These settings where they are given, the defaults elsewhere."""
+        given = {k: v for k, v in self.model_dump().items() if v not in (None, ())}
+        return default.model_copy(update=given)
+
+
+@dataclass(frozen=True)
+class Generate:
+    """A raw completion of `prompt`."""
+
+    kind: ClassVar[Capability] = Capability.GENERATE
+    prompt: str
+    sampling: Sampling = field(default_factory=Sampling)
+    draw: int = 0  # the seed of this sample, 63 bits; 0 for a greedy call
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A reply to `messages`, rendered by the model's own chat template."""
+
+    kind: ClassVar[Capability] = Capability.CHAT
+    messages: tuple[Message, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    draw: int = 0
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """The log-probability of `continuation` after `context` (plain text, no template)."""
+
+    kind: ClassVar[Capability] = Capability.LOGLIKELIHOOD
+    context: str
+    continuation: str
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """The log-probabilities of `candidates` as the first token of the reply to `messages`, or after `prompt`.
+
+    Exactly one of `messages` and `prompt` is given. A candidate is the text of one token; one that the tokenizer
+    splits is scored by its first token if no other candidate shares it, and is an error otherwise.
+    """
+
+    kind: ClassVar[Capability] = Capability.NEXT_TOKEN_LOGPROBS
+    candidates: tuple[str, ...]
+    messages: tuple[Message, ...] | None = None
+    prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class Embed:
+    """The vector of a text. Asked for in lists (`Backend.embed`), remembered one by one."""
+
+    kind: ClassVar[Capability] = Capability.EMBED
+    text: str
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A reward model's number for a conversation that ends with the reply to be judged."""
+
+    kind: ClassVar[Capability] = Capability.REWARD
+    messages: tuple[Message, ...]
+
+
+Request = Generate | Chat | LogLikelihood | NextToken | Embed | Reward
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. Only the field that the kind of call fills is set.
+
+    `text` for generate and chat; `value` for log-likelihood (the sum over tokens, nats) and reward; `logprobs`
+    for next-token calls, one entry a candidate (-inf where the backend can't see it); `vector` for embeddings.
+    """
+
+    text: str | None = None
+    value: float | None = None
+    logprobs: Mapping[str, float] | None = None
+    vector: np.ndarray | None = None
+    finish_reason: str | None = None  # "stop" or "length"
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    tokens_in: int | None = None
+    tokens_out: int | None = None  # for log-likelihood: the tokens of the continuation
+    attempts: int = 1  # requests sent for this answer
+
+
+class Model(Protocol):
+    """A model in an operator's hands. Every method may raise `ModelError`.
+
+    `draw` comes from `ctx.draw(row_id, k)`; a greedy call (temperature 0) ignores it. `sampling` overrides the
+    model's own defaults field by field.
+    """
+
+    async def generate(self, prompt: str, *, draw: int, sampling: Sampling = ...) -> Answer:
+        """A raw completion."""
+        ...
+
+    async def chat(self, messages: Sequence[Message], *, draw: int, sampling: Sampling = ...) -> Answer:
+        """A reply to messages."""
+        ...
+
+    async def loglikelihood(self, context: str, continuation: str) -> Answer:
+        """`value`: sum of log p(token), nats; `tokens_out`: how many tokens that sum has."""
+        ...
+
+    async def next_token_logprobs(
+        self, candidates: Sequence[str], *, messages: Sequence[Message] | None = None, prompt: str | None = None
+    ) -> Mapping[str, float]:
+        """Log-probability of each candidate as the next token."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 of shape (len(texts), dim), not normalised."""
+        ...
+
+    async def reward(self, messages: Sequence[Message]) -> float:
+        """A reward model's number."""
+        ...
+
+
+class BackendParams(BaseModel):
+    """Base of a backend's `params:`; backends that sample add the fields of `Sampling` that they honour."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model node of the spec, as its backend is given it. Address and key never enter an identity."""
+
+    name: str  # the node's name in the spec, for messages only
+    model: str | None = None  # hub name, local path or served name
+    revision: str | None = None
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    params: BackendParams = field(default_factory=BackendParams)
+    concurrency: int = 256  # calls in flight at most (run.concurrency)
+
+
+class Backend(ABC):
+    """A model backend. Construction is cheap and offline: no weights, no connection, no heavy import.
+
+    `start` loads or connects, `close` lets go; both are called by the engine inside its event loop. The engine calls
+    `answer` from thousands of coroutines at once; batching, rate limits and retries are the backend's business.
+    """
+
+    Params: ClassVar[type[BackendParams]] = BackendParams
+    requires: ClassVar[frozenset[str]] = frozenset()  # fields of ModelConfig that must be given ("model", "base_url")
+    accepts: ClassVar[frozenset[str]] = frozenset()  # further fields that may be given
+    offers: ClassVar[frozenset[Capability]] = frozenset()
+    recorded: ClassVar[bool] = True
+    """False for a pure function that is cheaper to compute again than to look up (`hashing`)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What decides this model's answers, as plain JSON values: name, revision, weights' hash where local,
+        tokenizer and template. Never an address, a path, a key, a batch size or a device."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """The defaults of the model node's `params`, under an operator's own settings."""
+        return Sampling()
+
+    def embedding_dim(self) -> int | None:
+        """The length of its embeddings if that is known without loading weights."""
+        return None
+
+    async def start(self) -> None:
+        """Load weights or open connections."""
+
+    async def close(self) -> None:
+        """Let go of them."""
+
+    async def answer(self, request: Request) -> Answer:
+        """Answer one request of any kind but `embed`; raises `ModelError` after its retries."""
+        raise NotImplementedError(f"{type(self).__name__} answers no {request.kind} calls")
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 of shape (len(texts), dim)."""
+        raise NotImplementedError(f"{type(self).__name__} makes no embeddings")

@@ -1,0 +1,1 @@
+"""Model backends, one file each, named as the spec's `use:` names them."""

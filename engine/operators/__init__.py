@@ -1,0 +1,1 @@
+"""The shelf of operators: `sources/`, `generators/`, `scorers/`, `selectors/`, one file each."""

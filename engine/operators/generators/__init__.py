@@ -1,0 +1,1 @@
+"""Generators: rows to new rows with a parent."""

@@ -1,0 +1,1 @@
+"""Scorers: each row to exactly one row of new columns."""

@@ -1,0 +1,1 @@
+"""Selectors: a table to a verdict on each of its rows."""

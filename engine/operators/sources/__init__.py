@@ -1,0 +1,1 @@
+"""Formats that a `source:` is read from, one file each."""
