@@ -85,6 +85,8 @@ class BadRecord:
 class BadRecordsError(SetwrightError):
     """A source with `on_bad: error` (the default) holds records that can't be read; all of them are listed."""
 
+    exit_code = ExitCode.FAILURES
+
     def __init__(self, records: Iterable[BadRecord]) -> None:
         self.records = list(records)
         super().__init__(

@@ -205,8 +205,11 @@ class Backend(ABC):
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What decides this model's answers, as plain JSON values: name, revision, weights' hash where local,
-        tokenizer and template. Never an address, a path, a key, a batch size or a device."""
+        """What decides this model's answers, as plain JSON values.
+
+        Name, revision, weights' hash where local, tokenizer and template; never an address, a path, a key, a batch
+        size or a device.
+        """
 
     @property
     def sampling(self) -> Sampling:
@@ -217,10 +220,10 @@ class Backend(ABC):
         """The length of its embeddings if that is known without loading weights."""
         return None
 
-    async def start(self) -> None:
+    async def start(self) -> None:  # noqa: B027  (nothing to do is a fair default)
         """Load weights or open connections."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027
         """Let go of them."""
 
     async def answer(self, request: Request) -> Answer:

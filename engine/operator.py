@@ -85,6 +85,10 @@ ReadsOf = Callable[[Any], Mapping[str, Reads]]
 WritesOf = Callable[[Any, int | None], Mapping[str, pa.DataType]]
 
 
+def _one_call(params: Any) -> int:  # noqa: ARG001
+    return 1
+
+
 @dataclass(frozen=True)
 class Operator:
     """An operator as the engine sees it; made by `generator`, `scorer` and `selector`.
@@ -105,8 +109,7 @@ class Operator:
     needs: frozenset[Capability] = frozenset()
     expressions: tuple[str, ...] = ()
     seeded: bool = False  # draws random numbers: the seed enters the fingerprint
-    whole: bool = False  # wants the whole table as one batch
-    calls_per_row: Callable[[Any], int] = lambda params: 1  # model calls for one row, for the plan's estimate
+    calls_per_row: Callable[[Any], int] = _one_call  # model calls for one row, for the plan's estimate
 
     @property
     def by_row(self) -> bool:
@@ -137,7 +140,7 @@ def generator(
     writes: Mapping[str, pa.DataType] | WritesOf,
     version: int = 1,
     needs: set[Capability] | None = None,
-    calls_per_row: Callable[[Any], int] = lambda params: 1,
+    calls_per_row: Callable[[Any], int] = _one_call,
 ) -> Callable[[Callable[..., Any]], Operator]:
     """A generator: each row gives new rows (a list of dicts of the written columns); the engine gives their ids."""
     return _decorator(
@@ -153,13 +156,12 @@ def scorer(
     version: int = 1,
     needs: set[Capability] | None = None,
     seeded: bool = False,
-    whole: bool = False,
-    calls_per_row: Callable[[Any], int] = lambda params: 1,
+    calls_per_row: Callable[[Any], int] = _one_call,
 ) -> Callable[[Callable[..., Any]], Operator]:
     """A scorer: exactly one row for each row, new columns only; a score that can't be computed is null."""
     return _decorator(
         Kind.SCORE, params, reads, writes,
-        version=version, needs=needs, seeded=seeded, whole=whole, calls_per_row=calls_per_row,
+        version=version, needs=needs, seeded=seeded, calls_per_row=calls_per_row,
     )  # fmt: skip
 
 
@@ -175,7 +177,7 @@ def selector(
 
     A selector talks to no model. An expression's value stands in a column named as its parameter.
     """
-    return _decorator(Kind.SELECT, params, reads, {}, version=version, seeded=seeded, whole=True, expressions=expressions)
+    return _decorator(Kind.SELECT, params, reads, {}, version=version, seeded=seeded, expressions=expressions)
 
 
 def _decorator(
@@ -188,8 +190,8 @@ def _decorator(
     needs: set[Capability] | None = None,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], Operator]:
-    reads_of: ReadsOf = reads if callable(reads) else lambda params: reads
-    writes_of: WritesOf = writes if callable(writes) else lambda params, dim: writes
+    reads_of: ReadsOf = reads if callable(reads) else lambda _params: reads
+    writes_of: WritesOf = writes if callable(writes) else lambda _params, _dim: writes
 
     def decorate(fn: Callable[..., Any]) -> Operator:
         name = fn.__module__.rpartition(".")[2]

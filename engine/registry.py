@@ -52,7 +52,11 @@ def backend(name: str) -> type[Backend]:
     if name not in backend_names():
         raise LookupError(f"no model backend {name}")
     module = importlib.import_module(f"engine.models.{name}")
-    (found,) = (v for v in vars(module).values() if isinstance(v, type) and issubclass(v, Backend) and v.__module__ == module.__name__)
+    (found,) = (
+        v
+        for v in vars(module).values()
+        if isinstance(v, type) and issubclass(v, Backend) and v.__module__ == module.__name__
+    )
     return found
 
 

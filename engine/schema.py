@@ -135,7 +135,9 @@ def _prefixed(name: str, values: pa.Array) -> pa.Array:
     """`name=` and the length before each value, so that neighbouring columns can't run into each other."""
     lengths = pc.cast(pc.cast(pc.binary_length(values), pa.string()), pa.large_binary())
     head = pa.scalar(f"{len(name)}:{name}=".encode(), pa.large_binary())
-    return pc.binary_join_element_wise(head, lengths, pa.scalar(b":", pa.large_binary()), values, pa.scalar(b"", pa.large_binary()))
+    return pc.binary_join_element_wise(
+        head, lengths, pa.scalar(b":", pa.large_binary()), values, pa.scalar(b"", pa.large_binary())
+    )
 
 
 def _encode(values: pa.Array) -> pa.Array:
@@ -149,7 +151,9 @@ def _encode(values: pa.Array) -> pa.Array:
     elif is_list(kind) or pa.types.is_fixed_size_list(kind):
         body = _encode_list(values)
     elif is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        body = values.cast(pa.large_string()).cast(pa.large_binary()) if is_text(kind) else values.cast(pa.large_binary())
+        body = (
+            values.cast(pa.large_string()).cast(pa.large_binary()) if is_text(kind) else values.cast(pa.large_binary())
+        )
     elif pa.types.is_null(kind):
         body = pa.nulls(len(values), pa.large_binary())
     else:
@@ -161,7 +165,9 @@ def _encode_list(values: pa.Array) -> pa.Array:
     flat = values.flatten()
     sizes = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
     offsets = pa.array([0, *sizes.cumsum().tolist()], pa.int64())
-    joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, _prefixed("", _encode(flat))), pa.scalar(b"", pa.large_binary()))
+    joined = pc.binary_join(
+        pa.LargeListArray.from_arrays(offsets, _prefixed("", _encode(flat))), pa.scalar(b"", pa.large_binary())
+    )
     return pc.if_else(values.is_valid(), joined, pa.scalar(None, pa.large_binary()))
 
 

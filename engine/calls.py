@@ -1,0 +1,267 @@
+"""The gate between operators and a backend: every call is looked up in the ledger, asked once, and recorded.
+
+Two rows that ask the same thing at the same time share one call. A backend is started by the first call that the
+ledger can't answer; a build that is answered wholly by the ledger loads no weights and opens no connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+
+from engine.errors import ModelError
+from engine.fingerprint import fingerprint
+from engine.ledger import Call, Ledger
+from engine.model import (
+    Answer,
+    Backend,
+    Chat,
+    Embed,
+    Generate,
+    LogLikelihood,
+    Message,
+    NextToken,
+    Request,
+    Reward,
+    Sampling,
+)
+from engine.schema import digest
+
+NO_SAMPLING = Sampling()
+
+
+@dataclass
+class Tally:
+    """Counts of one node's calls, for progress and the build's record."""
+
+    sent: int = 0
+    cached: int = 0
+    failed: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class Asker:
+    """On whose behalf a call is made; only for the record, never part of its identity."""
+
+    spec: str
+    node: str
+    build: str
+    tally: Tally = field(default_factory=Tally, compare=False)
+
+
+class Gate:
+    """A backend behind the ledger. One for each model node of a build."""
+
+    def __init__(self, backend: Backend, ledger: Ledger) -> None:
+        self.backend = backend
+        self.ledger = ledger
+        self.identity = fingerprint(backend.identity())
+        self._name = str(backend.identity().get("name", backend.config.name))
+        self._pending: dict[bytes, asyncio.Future[Answer]] = {}
+        self._starting: asyncio.Task[None] | None = None
+
+    async def ask(self, request: Request, asker: Asker, row_id: str | None) -> tuple[bytes, Answer]:
+        """The answer to one request (any kind but embed), and the call's id.
+
+        Raises:
+            ModelError: the backend gave up; the failure is in the ledger, and the next build asks again.
+        """
+        rendered = render(request)
+        id_ = self.call_id(rendered)
+        found = self.ledger.find((id_,))
+        if found:
+            asker.tally.cached += 1
+            return id_, _decode(*found[id_])
+        if id_ in self._pending:
+            asker.tally.cached += 1
+            return id_, await asyncio.shield(self._pending[id_])
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._pending[id_] = future
+        try:
+            answer = await self._send(request, id_, rendered, asker, row_id)
+        except BaseException as e:
+            _fail(future, e)
+            raise
+        else:
+            future.set_result(answer)
+        finally:
+            del self._pending[id_]
+        return id_, answer
+
+    async def embed(self, texts: Sequence[str], asker: Asker) -> np.ndarray:
+        """float32 vectors of all texts; only texts never embedded before go to the backend."""
+        if not self.backend.recorded:
+            await self._start()
+            return await self.backend.embed(texts)
+        ids = [self.call_id(render(Embed(text))) for text in texts]
+        known = {i: np.frombuffer(v, np.float32) for i, (_, v) in self.ledger.find(set(ids)).items() if v is not None}
+        missing = {i: text for i, text in zip(ids, texts, strict=True) if i not in known}
+        asker.tally.cached += len(texts) - len(missing)
+        if missing:
+            known |= await self._embed_missing(missing, asker)
+        return (
+            np.stack([known[i] for i in ids]) if ids else np.zeros((0, self.backend.embedding_dim() or 0), np.float32)
+        )
+
+    def call_id(self, rendered: bytes) -> bytes:
+        """The id of a call: its model's identity and all that is asked."""
+        return bytes.fromhex(digest("call", self.identity, rendered, size=16))
+
+    async def close(self) -> None:
+        """Close the backend if it was started."""
+        if self._starting is not None and not self._starting.cancelled() and self._starting.exception() is None:
+            await self.backend.close()
+
+    async def _start(self) -> None:
+        if self._starting is None:
+            self._starting = asyncio.create_task(self.backend.start())
+        await asyncio.shield(self._starting)
+
+    async def _send(self, request: Request, id_: bytes, rendered: bytes, asker: Asker, row_id: str | None) -> Answer:
+        began = time.perf_counter()
+        try:
+            await self._start()
+            answer = await self.backend.answer(request)
+        except ModelError as e:
+            asker.tally.failed += 1
+            await self.ledger.record([self._call(id_, rendered, request.kind, began, asker, row_id, error=e)])
+            raise
+        tally = asker.tally
+        tally.sent += 1
+        tally.tokens_in += answer.tokens_in or 0
+        tally.tokens_out += answer.tokens_out or 0
+        await self.ledger.record([self._call(id_, rendered, request.kind, began, asker, row_id, answer=answer)])
+        return answer
+
+    async def _embed_missing(self, missing: Mapping[bytes, str], asker: Asker) -> dict[bytes, np.ndarray]:
+        began = time.perf_counter()
+        await self._start()
+        vectors = np.asarray(await self.backend.embed(list(missing.values())), np.float32)
+        asker.tally.sent += len(missing)
+        answers = {i: Answer(vector=v) for i, v in zip(missing, vectors, strict=True)}
+        await self.ledger.record(
+            self._call(i, render(Embed(missing[i])), Embed.kind, began, asker, None, answer=a)
+            for i, a in answers.items()
+        )
+        return dict(zip(missing, vectors, strict=True))
+
+    def _call(
+        self, id_: bytes, rendered: bytes, kind: str, began: float, asker: Asker, row_id: str | None,
+        *, answer: Answer | None = None, error: ModelError | None = None,
+    ) -> Call:  # fmt: skip
+        vector = None if answer is None or answer.vector is None else np.asarray(answer.vector, np.float32).tobytes()
+        return Call(
+            id=id_, model=self._name, kind=str(kind), request=rendered.decode(),
+            response=None if answer is None else _encode(answer), vector=vector,
+            error=None if error is None else error.message,
+            tokens_in=answer.tokens_in if answer else None, tokens_out=answer.tokens_out if answer else None,
+            latency_s=time.perf_counter() - began, cost=None,
+            attempts=answer.attempts if answer else error.attempts if error else 1,
+            spec=asker.spec, node=asker.node, row_id=row_id, build=asker.build,
+        )  # fmt: skip
+
+
+class BoundModel:
+    """A model in the hands of one operator (and one row): the `Model` protocol over a gate."""
+
+    def __init__(self, gate: Gate, asker: Asker, row_id: str | None = None) -> None:
+        self._gate = gate
+        self._asker = asker
+        self._row_id = row_id
+        self.call_ids: list[bytes] = []
+
+    async def generate(self, prompt: str, *, draw: int, sampling: Sampling = NO_SAMPLING) -> Answer:
+        """See `engine.model.Model`."""
+        full = sampling.over(self._gate.backend.sampling)
+        return await self._ask(Generate(prompt, full, 0 if full.greedy else draw))
+
+    async def chat(self, messages: Sequence[Message], *, draw: int, sampling: Sampling = NO_SAMPLING) -> Answer:
+        """See `engine.model.Model`."""
+        full = sampling.over(self._gate.backend.sampling)
+        return await self._ask(Chat(tuple(messages), full, 0 if full.greedy else draw))
+
+    async def loglikelihood(self, context: str, continuation: str) -> Answer:
+        """See `engine.model.Model`."""
+        return await self._ask(LogLikelihood(context, continuation))
+
+    async def next_token_logprobs(
+        self, candidates: Sequence[str], *, messages: Sequence[Message] | None = None, prompt: str | None = None
+    ) -> Mapping[str, float]:
+        """See `engine.model.Model`."""
+        asked = NextToken(tuple(candidates), None if messages is None else tuple(messages), prompt)
+        answer = await self._ask(asked)
+        return answer.logprobs or {}
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """See `engine.model.Model`."""
+        return await self._gate.embed(texts, self._asker)
+
+    async def reward(self, messages: Sequence[Message]) -> float:
+        """See `engine.model.Model`."""
+        answer = await self._ask(Reward(tuple(messages)))
+        assert answer.value is not None, "a reward call answers with a value"
+        return answer.value
+
+    async def _ask(self, request: Request) -> Answer:
+        id_, answer = await self._gate.ask(request, self._asker, self._row_id)
+        self.call_ids.append(id_)
+        return answer
+
+
+def render(request: Request) -> bytes:
+    """All that decides an answer besides the model, as canonical JSON; also what the catalog shows."""
+    body: dict[str, Any] = {"kind": str(request.kind)}
+    match request:
+        case Generate(prompt, sampling, drawn):
+            body |= {"prompt": prompt, "sampling": _given(sampling), "draw": drawn}
+        case Chat(messages, sampling, drawn):
+            body |= {"messages": messages, "sampling": _given(sampling), "draw": drawn}
+        case LogLikelihood(context, continuation):
+            body |= {"context": context, "continuation": continuation}
+        case NextToken(candidates, messages, prompt):
+            body |= {"candidates": candidates, "messages": messages, "prompt": prompt}
+        case Embed(text):
+            body |= {"text": text}
+        case Reward(messages):
+            body |= {"messages": messages}
+    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+
+
+def _given(sampling: Sampling) -> dict[str, Any]:
+    return {k: v for k, v in sampling.model_dump().items() if v not in (None, ())}
+
+
+def _encode(answer: Answer) -> str:
+    fields = {
+        "text": answer.text, "value": answer.value, "finish_reason": answer.finish_reason,
+        "tokens_in": answer.tokens_in, "tokens_out": answer.tokens_out,
+        "tool_calls": list(answer.tool_calls) or None,
+        # JSON has no -inf: a candidate that the backend can't see is null
+        "logprobs": None if answer.logprobs is None
+        else {k: v if v > float("-inf") else None for k, v in answer.logprobs.items()},
+    }  # fmt: skip
+    return orjson.dumps({k: v for k, v in fields.items() if v is not None}).decode()
+
+
+def _decode(response: str, vector: bytes | None) -> Answer:
+    fields = orjson.loads(response)
+    if "logprobs" in fields:
+        fields["logprobs"] = {k: float("-inf") if v is None else v for k, v in fields["logprobs"].items()}
+    fields["tool_calls"] = tuple(fields.get("tool_calls", ()))
+    return Answer(vector=None if vector is None else np.frombuffer(vector, np.float32), **fields)
+
+
+def _fail(future: asyncio.Future[Answer], error: BaseException) -> None:
+    """Hand a failure to those who wait for the same call; a cancelled asker must not cancel them for ever."""
+    shown = error if isinstance(error, Exception) else ModelError("the call was interrupted")
+    future.set_exception(shown)
+    future.exception()  # seen: nobody may be waiting

@@ -1,0 +1,148 @@
+"""The catalog: DuckDB views over the store's Parquet, the ledger's mirror and the records of builds.
+
+    <spec>.<table>     every table of a spec, wide: its columns and those of its scores
+    <spec>.drops       rows that a selector dropped, why, and the row that displaced them
+    <spec>.rejects     records that a source could not read
+    <spec>.errors      rows that an operator could not do
+    <spec>.lineage     every row and its parent; <spec>.row_calls: the model calls behind a row
+    <spec>.tests       the outcome of every data test
+    calls, builds      every model call; every step of every build
+
+`catalog.duckdb` holds views only, opens in any DuckDB client, and is made anew beside the old one, so that readers
+are never in the way of a build. What the views mean is decided by the refs alone; no spec is needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.ledger import Ledger
+from engine.relation import Relation, quote, view_sql
+from engine.sandbox import sandbox, seal
+from engine.schema import digest
+from engine.store import Store, write_atomically
+
+if TYPE_CHECKING:
+    import duckdb
+
+EMPTY = {
+    "drops": "table_name VARCHAR, row_id VARCHAR, drop_reason VARCHAR, nn_id VARCHAR, nn_sim FLOAT",
+    "rejects": "table_name VARCHAR, file VARCHAR, record BIGINT, field VARCHAR, reason VARCHAR, text VARCHAR",
+    "errors": "table_name VARCHAR, step VARCHAR, row_id VARCHAR, error VARCHAR, transient BOOLEAN",
+    "lineage": "table_name VARCHAR, row_id VARCHAR, parent_id VARCHAR, parent_table VARCHAR",
+    "row_calls": "table_name VARCHAR, step VARCHAR, row_id VARCHAR, call_id VARCHAR",
+    "tests": "table_name VARCHAR, test VARCHAR, severity VARCHAR, passed BOOLEAN, failures BIGINT, detail VARCHAR",
+}
+"""The columns of a spec's own views, also where nothing is in them."""
+
+
+def refresh(store: Store, ledger: Ledger | None) -> Path:
+    """Bring the mirror and the views up to date; returns the catalog's path."""
+    folder = store.home / "catalog"
+    if ledger is not None:
+        ledger.mirror(folder / "calls")
+    path = store.home / "catalog.duckdb"
+    key = _key(store)
+    known = folder / "views.key"
+    if not (path.exists() and known.exists() and known.read_text() == key):
+        _write(store, path)
+        write_atomically(known, key.encode())
+    return path
+
+
+def connect(store: Store, ledger: Ledger | None, spec: str | None) -> duckdb.DuckDBPyConnection:
+    """A sealed, read-only connection to a fresh catalog, in which a spec's tables need no prefix.
+
+    Without a spec it is the one that was built last.
+    """
+    path = refresh(store, ledger)
+    con = sandbox(store.home, path)
+    chosen = spec or _last_built(store)
+    if chosen is not None:
+        con.execute(f"SET search_path = '{chosen},main'")
+    seal(con)
+    return con
+
+
+def _last_built(store: Store) -> str | None:
+    times = {
+        name: max((p.stat().st_mtime for p in (store.refs / name).iterdir()), default=0) for name in store.spec_names()
+    }
+    return max(times, key=lambda name: times[name], default=None)
+
+
+def _key(store: Store) -> str:
+    """Changes whenever a ref does."""
+    refs = sorted(store.refs.glob("*/*.json"))
+    return digest(str(store.home.resolve()), *(p.name.encode() + b"\0" + p.read_bytes() for p in refs))
+
+
+def _write(store: Store, path: Path) -> None:
+    import duckdb
+
+    temporary = path.with_name(f"catalog.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    with store.guard("write", path):
+        con = duckdb.connect(str(temporary))
+        try:
+            for name, query in _global_views(store):
+                con.execute(f"CREATE VIEW {name} AS {query}")
+            for spec in store.spec_names():
+                con.execute(f'CREATE SCHEMA "{spec}"')
+                for name, query in _spec_views(store, spec):
+                    con.execute(f'CREATE VIEW "{spec}"."{name}" AS {query}')
+        finally:
+            con.close()
+        temporary.rename(path)
+
+
+def _global_views(store: Store) -> Iterator[tuple[str, str]]:
+    for name in ("calls", "builds"):
+        files = quote(str((store.home / "catalog" / name).resolve() / "*.parquet"))
+        yield name, f"SELECT * FROM read_parquet({files}, union_by_name = true)"
+
+
+def _spec_views(store: Store, spec: str) -> Iterator[tuple[str, str]]:
+    """A view for each table, then the spec's own."""
+    refs = {name: store.ref(spec, name) or {} for name in store.ref_names(spec)}
+    relations = {name: Relation.from_json(ref["relation"]) for name, ref in refs.items()}
+    for name, relation in relations.items():
+        if "." not in name:
+            yield name, view_sql(store, relation)
+    rows: dict[str, list[str]] = {name: [] for name in EMPTY}
+    for name, relation in relations.items():
+        for view, query in _contributions(store, name, refs[name], relation):
+            rows[view].append(query)
+    for view, columns in EMPTY.items():
+        nothing = ", ".join(f"NULL::{t} AS {c}" for c, t in (column.split(" ") for column in columns.split(", ")))
+        yield view, " UNION ALL BY NAME ".join([f"SELECT {nothing} WHERE false", *rows[view]])
+
+
+def _contributions(store: Store, name: str, ref: dict[str, object], relation: Relation) -> Iterator[tuple[str, str]]:
+    """What one step adds to its spec's views."""
+    table = quote(name.partition(".")[0])
+    verb = ref["verb"]
+    rows = _files(store, relation.fingerprint, "part")
+    if verb == "select":
+        yield (
+            "drops",
+            f"SELECT {table} AS table_name, row_id, drop_reason, nn_id, nn_sim FROM {rows} WHERE NOT selected",
+        )
+    elif verb == "test":
+        columns = "test, severity, passed, failures, detail"
+        yield "tests", f"SELECT {table} AS table_name, {columns} FROM {rows}"
+    elif verb != "score":
+        parent = quote(str(ref["from"])) if verb == "generate" and ref["from"] else "NULL"
+        yield "lineage", f"SELECT {table} AS table_name, row_id, parent_id, {parent} AS parent_table FROM {rows}"
+    for side, view in (("rejects", "rejects"), ("errors", "errors"), ("calls", "row_calls")):
+        if store.side_files(relation.fingerprint, side):
+            step = "" if view == "rejects" else f", {quote(name)} AS step"
+            yield view, f"SELECT {table} AS table_name{step}, * FROM {_files(store, relation.fingerprint, side)}"
+
+
+def _files(store: Store, fingerprint: str, side: str) -> str:
+    paths = ", ".join(quote(str(p.resolve())) for p in store.side_files(fingerprint, side))
+    return f"read_parquet([{paths}])"

@@ -1,0 +1,70 @@
+"""`setwright plan`: what a build would do, why, and the model calls that it would make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from engine.cli.options import home_option, json_option, spec_argument
+from engine.cli.text import columns, count, echo_json
+
+if TYPE_CHECKING:
+    from engine.plan.steps import Plan, Planned
+
+
+@click.command()
+@spec_argument
+@click.option("--select", "selection", metavar="NAMES", help="Nodes to build, in dbt's language: a+, +a, tag:x.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Rows of each source at most.")
+@home_option
+@json_option
+def command(spec: Path, selection: str | None, limit: int | None, home: Path, as_json: bool) -> None:
+    """Show what a build would do, and why. Runs nothing."""
+    from engine.ledger import Ledger
+    from engine.plan import make_plan
+    from engine.spec.load import load_spec
+    from engine.store import Store
+
+    ledger = Ledger(home) if (home / "ledger.sqlite").exists() else None
+    try:
+        plan = make_plan(load_spec(spec), Store(home), selection=selection, limit=limit, ledger=ledger)
+    finally:
+        if ledger is not None:
+            ledger.close()
+    if as_json:
+        echo_json({"spec": plan.spec.name, "steps": [_record(s) for s in plan.steps.values()]})
+    else:
+        click.echo(render(plan))
+
+
+def render(plan: Plan) -> str:
+    """The plan as aligned text, with a line of totals."""
+    rows = [
+        (s.name, s.step.label, s.status, _figure(s.estimate.rows, s.estimate.exact), _calls(s), "; ".join(s.why))
+        for s in plan.steps.values()
+    ]
+    calls = [s.estimate.calls for s in plan.pending()]
+    known = sum(c or 0 for c in calls)
+    about = "" if all(s.estimate.exact for s in plan.pending()) else "about "
+    total = f"{len(plan.pending())} of {len(plan.steps)} steps to build, {about}{known:,} model calls"
+    unknown = sum(c is None for c in calls)
+    if unknown:
+        total += f", and those of {unknown} steps whose rows aren't known yet"
+    return columns(("step", "does", "status", "rows in", "calls", "why"), rows, right=(3, 4)) + "\n\n" + total
+
+
+def _figure(n: int | None, exact: bool) -> str:
+    return count(n) if exact or n is None else f"~{n:,}"
+
+
+def _calls(s: Planned) -> str:
+    return "" if s.step.model is None else _figure(s.estimate.calls, s.estimate.exact)
+
+
+def _record(s: Planned) -> dict[str, Any]:
+    return {
+        "step": s.name, "does": s.step.label, "status": s.status, "why": list(s.why), "fingerprint": s.fingerprint,
+        "needs": list(s.needs), "rows_in": s.estimate.rows, "calls": s.estimate.calls, "exact": s.estimate.exact,
+    }  # fmt: skip

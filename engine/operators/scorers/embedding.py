@@ -1,0 +1,65 @@
+"""`score: embedding`: a vector for each text or conversation, by the model that the spec names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.model import Capability
+from engine.operator import Context, Params, Reads, scorer
+from engine.schema import ERROR, PROMPT_TYPE, is_text
+
+NULL_TEXT = "the text is null"
+NO_DIRECTION = "the model gave no direction for this text (a zero or non-finite vector)"
+
+
+class EmbeddingParams(Params):
+    """`normalize` scales each vector to length 1."""
+
+    normalize: bool = True
+
+
+@scorer(
+    params=EmbeddingParams,
+    reads={"text": Reads(PROMPT_TYPE, default=("messages", "text"))},
+    writes=lambda params, dim: {"embedding": pa.list_(pa.float32(), dim or 1)},
+    needs={Capability.EMBED},
+)
+async def embedding(batch: pa.Table, params: EmbeddingParams, ctx: Context) -> pa.Table:
+    """Embeds a text, or a whole conversation rendered one turn a line as `role: content`.
+
+    A null text has a null embedding, and so has a text whose vector has no direction; `error` says which.
+    """
+    texts = plain_text(batch["text"])
+    known = texts.is_valid().to_numpy(zero_copy_only=False)
+    # A batch of nulls alone still needs the length of its (null) vectors, so it asks for that of the empty text.
+    vectors = np.asarray(await ctx.model.embed(texts.drop_null().to_pylist() or [""]), np.float32)
+    rows = np.zeros((len(texts), vectors.shape[1]), np.float32)
+    rows[known] = vectors[: known.sum()]
+    norms = np.linalg.norm(rows, axis=1)
+    good = np.isfinite(norms) & (norms > 0)
+    if params.normalize:
+        rows[good] /= norms[good, None]
+    reasons = np.where(known, NO_DIRECTION, NULL_TEXT)
+    return pa.table({"embedding": _fixed_lists(rows, ~good), ERROR: pa.array(reasons, pa.string(), mask=good)})
+
+
+def plain_text(texts: pa.ChunkedArray) -> pa.Array:
+    """Strings as they are; messages as `role: content`, one turn a line. Null where the text or list is null."""
+    column = texts.combine_chunks()
+    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    if is_text(column.type):
+        return column.cast(pa.large_string())
+    turns = column.flatten()
+    role, content = (pc.struct_field(turns, name).cast(pa.large_string()) for name in ("role", "content"))
+    separator = pa.scalar(": ", pa.large_string())
+    lines = pc.binary_join_element_wise(role, content, separator, null_handling="replace", null_replacement="")
+    sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, lines), pa.scalar("\n", pa.large_string()))
+    return pc.if_else(column.is_valid(), joined, pa.scalar(None, pa.large_string()))
+
+
+def _fixed_lists(rows: np.ndarray, missing: np.ndarray) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1], mask=pa.array(missing))

@@ -1,0 +1,109 @@
+"""What selectors over embeddings share: unit vectors read straight from Arrow's memory, and cosines that can be trusted.
+
+Nothing here copies a whole column: rows are scaled to length 1 as they are read, block by block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+CLOSE = 1e-5
+"""Two float32 products of the same unit vectors differ by less than this, whatever the BLAS, block or threads."""
+
+PAIRS = 4096
+
+
+class UnitVectors:
+    """The rows of an embedding column as float32 vectors of length 1.
+
+    Attributes:
+        dim: the length of a vector.
+        known: bool [n], false where a vector is null, zero or not finite, so that it has no direction.
+    """
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self.dim = int(column.type.list_size)
+        self._chunks = [_matrix(chunk, self.dim) for chunk in column.chunks]
+        self._starts = np.cumsum([0, *map(len, self._chunks)])
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = [np.einsum("ij,ij->i", chunk, chunk, dtype=np.float64) for chunk in self._chunks]
+        self._norms = np.sqrt(np.concatenate([np.zeros(0), *squares]))
+        self.known = column.is_valid().to_numpy() & np.isfinite(self._norms) & (self._norms > 0)
+
+    def __len__(self) -> int:
+        return len(self._norms)
+
+    def rows(self, positions: np.ndarray) -> np.ndarray:
+        """float32 [len(positions), dim]: the unit vectors at these positions."""
+        rows = np.empty((len(positions), self.dim), np.float32)
+        chunk_of = np.searchsorted(self._starts, positions, side="right") - 1
+        for chunk in np.unique(chunk_of):
+            here = chunk_of == chunk
+            rows[here] = self._chunks[chunk][positions[here] - self._starts[chunk]]
+        rows /= self._norms[positions, None]
+        return rows
+
+
+class Pile:
+    """Vectors that are added in blocks and read in chunks of a fixed size, so that growing moves nothing."""
+
+    CHUNK = 512  # small, so that a row that falls to an early vector skips most of the others
+
+    def __init__(self, dim: int) -> None:
+        self._dim = dim
+        self._chunks: list[np.ndarray] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The number of a chunk's first vector, and the chunk: float32 [at most CHUNK, dim]."""
+        for k, chunk in enumerate(self._chunks):
+            first = k * self.CHUNK
+            yield first, chunk[: self._size - first]
+
+    def add(self, rows: np.ndarray) -> None:
+        """Puts float32 [any, dim] on top."""
+        while len(rows):
+            used = self._size % self.CHUNK
+            if used == 0:
+                self._chunks.append(np.empty((self.CHUNK, self._dim), np.float32))
+            part, rows = np.split(rows, [self.CHUNK - used])
+            self._chunks[-1][used : used + len(part)] = part
+            self._size += len(part)
+
+
+def cosines(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """float64 [n]: the cosine of each unit vector to its counterpart, the same on every machine."""
+    products: np.ndarray = np.einsum("ij,ij->i", rows, others, dtype=np.float64)
+    return np.clip(products, -1, 1)
+
+
+def above(products: np.ndarray, limit: float, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """bool [n, m]: whether a cosine is above the limit; where float32 is too coarse to say, float64 decides.
+
+    Args:
+        products: float32 [n, m], `rows @ others.T`.
+        limit: the cosine that may not be exceeded; nothing exceeds 1.
+        rows: float32 [n, dim], unit vectors.
+        others: float32 [m, dim], unit vectors.
+    """
+    if limit >= 1:
+        return np.zeros(products.shape, bool)
+    over = products > limit
+    left, right = np.nonzero(np.abs(products - limit) <= CLOSE)
+    for start in range(0, len(left), PAIRS):  # a few at a time: nothing bounds how many there are
+        i, j = left[start : start + PAIRS], right[start : start + PAIRS]
+        over[i, j] = cosines(rows[i], others[j]) > limit
+    return over
+
+
+def _matrix(chunk: pa.FixedSizeListArray, dim: int) -> np.ndarray:
+    """A view on the chunk's memory, float [rows, dim]; a copy with NaN only where single numbers are null."""
+    values = chunk.values.slice(chunk.offset * dim, len(chunk) * dim)
+    matrix: np.ndarray = values.to_numpy(zero_copy_only=False).reshape(-1, dim)
+    return matrix

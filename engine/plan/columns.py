@@ -1,0 +1,233 @@
+"""The second pass: which columns each step reads and writes, of which types, and which step owns each of them.
+
+Every error is collected with its place: a column that isn't there, a wrong type, a column that two steps write.
+A table that has an error gives no columns, and what stands on it is left unchecked rather than blamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import duckdb
+import pyarrow as pa
+
+from engine.errors import Problem, did_you_mean
+from engine.model import Backend
+from engine.plan.sql import columns_read, expression_type, result_schema
+from engine.plan.steps import Columns, Step, Verb
+from engine.relation import PICK_COLUMNS
+from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID, VERDICT
+from engine.spec.nodes import Spec
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its type and the step that owns it."""
+
+    type: pa.DataType
+    owner: str
+
+
+View = dict[str, Column]
+"""A table as a reader sees it."""
+
+
+@dataclass
+class ColumnsPass:
+    """Walks the steps in their order. `peek` gives the schema of a source step (without ids)."""
+
+    spec: Spec
+    backends: Mapping[str, Backend]
+    peek: Callable[[Step], pa.Schema]
+    views: dict[str, View] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def run(self, steps: Sequence[Step]) -> dict[str, Columns]:
+        """The columns of each step; a step with problems is left out."""
+        found = {}
+        for step in steps:
+            if not all(source in self.views for source in step.sources):
+                continue
+            before = len(self.problems)
+            columns = self._columns(step)
+            if columns is not None and len(self.problems) == before:
+                found[step.name] = columns
+                self._publish(step, columns)
+        return found
+
+    def _columns(self, step: Step) -> Columns | None:
+        match step.verb:
+            case Verb.SOURCE:
+                schema = self.peek(step)
+                return Columns(writes={f.name: f.type for f in schema if f.name not in (ROW_ID, PARENT_ID)})
+            case Verb.SQL:
+                return self._sql(step)
+            case Verb.UNION:
+                return self._union(step)
+            case Verb.TEST:
+                return self._tests(step)
+            case _:
+                return self._operator(step)
+
+    def _operator(self, step: Step) -> Columns | None:
+        assert step.operator is not None
+        view = self.views[step.sources[0]] if step.sources else {}
+        reads = self._reads(step, view)
+        expressions = self._expressions(step, view)
+        read = [*reads.values(), *(name for sql in expressions.values() for name in _named(sql, view))]
+        owners = {name: view[name].owner for name in read}
+        dim = self.backends[step.model].embedding_dim() if step.model else None
+        declared = dict(step.operator.writes_of(step.params, dim))
+        names = score_columns(step.rename, declared)
+        writes = {names[name]: t for name, t in declared.items()}
+        if step.verb is Verb.SCORE:
+            self._check_new(step, writes, view)
+        return Columns(reads, expressions, owners, writes)
+
+    def _reads(self, step: Step, view: View) -> dict[str, str]:
+        assert step.operator is not None
+        declared = dict(step.operator.reads_of(step.params))
+        for name in step.mapping.keys() - declared.keys():
+            hint = did_you_mean(name, declared)
+            self._problem(step, ("columns", name), f"{step.label} reads no column of this name{hint}", of="key")
+        reads = {}
+        for name, wanted in declared.items():
+            candidates = (step.mapping[name],) if name in step.mapping else wanted.default or (name,)
+            column = next((c for c in candidates if c in view), None)
+            at: tuple[str, ...] = ("columns", name) if name in step.mapping else ()
+            if column is None:
+                if not wanted.optional or at:
+                    self._missing(step, at, name, candidates, view)
+            elif not wanted.type.accepts(view[column].type):
+                self._problem(
+                    step,
+                    at,
+                    f"{step.label} reads {name} as {wanted.type}, and column {column!r} is {view[column].type}",
+                )
+            else:
+                reads[name] = column
+        return reads
+
+    def _missing(self, step: Step, at: tuple[str, ...], name: str, candidates: Sequence[str], view: View) -> None:
+        wanted = " or ".join(repr(c) for c in candidates)
+        hint = did_you_mean(candidates[0], view)
+        cure = "" if at else f"; point columns.{name} at another"
+        self._problem(
+            step, at, f"{step.label} reads the column {wanted}, which {step.sources[0]} doesn't have{hint}{cure}"
+        )
+
+    def _expressions(self, step: Step, view: View) -> dict[str, str]:
+        assert step.operator is not None
+        schema = pa.schema([(name, column.type) for name, column in view.items()])
+        found = {}
+        for name in step.operator.expressions:
+            text = getattr(step.params, name)
+            try:
+                expression_type(text, schema)
+            except duckdb.Error as e:
+                given = step.params is not None and name in step.params.model_fields_set
+                at = ("params", name) if given else ()
+                self._problem(step, at, f"{name}: {_first_line(e)}")
+            else:
+                found[name] = text
+        return found
+
+    def _sql(self, step: Step) -> Columns | None:
+        assert step.text is not None
+        schemas = {
+            name: pa.schema([(c, column.type) for c, column in self.views[name].items()]) for name in step.sources
+        }
+        try:
+            schema = result_schema(step.text, schemas)
+        except duckdb.Error as e:
+            self._problem(step, ("sql",), _first_line(e))
+            return None
+        mentioned = columns_read(step.text)
+        owners = {
+            f"{table}.{name}": column.owner
+            for table in step.sources
+            for name, column in self.views[table].items()
+            if mentioned is None or name.lower() in mentioned
+        }
+        return Columns(owners=owners, writes={f.name: f.type for f in schema if f.name not in (ROW_ID, PARENT_ID)})
+
+    def _union(self, step: Step) -> Columns | None:
+        """All columns of all inputs; a column must have one type wherever it occurs."""
+        writes: dict[str, pa.DataType] = {}
+        owners = {}
+        for table in step.sources:
+            for name, column in self.views[table].items():
+                owners[f"{table}.{name}"] = column.owner
+                if writes.setdefault(name, column.type) != column.type:
+                    self._problem(
+                        step, (), f"column {name!r} is {writes[name]} in one table and {column.type} in {table}"
+                    )
+        return Columns(owners=owners, writes={n: t for n, t in writes.items() if n not in (ROW_ID, PARENT_ID)})
+
+    def _tests(self, step: Step) -> Columns:
+        view = self.views[step.table]
+        owners = {}
+        for test in step.tests:
+            for name in test.columns:
+                if name in view:
+                    owners[name] = view[name].owner
+                else:
+                    hint = did_you_mean(name, view)
+                    place = self.spec.place(test.path)
+                    self.problems.append(
+                        Problem(place, _dotted(test.path), f"{step.table} has no column {name!r}{hint}")
+                    )
+        return Columns(owners=owners)
+
+    def _check_new(self, step: Step, writes: Mapping[str, pa.DataType], view: View) -> None:
+        for name in writes.keys() & (view.keys() | {ROW_ID, PARENT_ID}):
+            other = view[name].owner if name in view else "the engine"
+            self._problem(
+                step,
+                (),
+                f"{step.name} and {other} both write the column {name!r}; give this score another name by `as:`",
+            )
+
+    def _publish(self, step: Step, columns: Columns) -> None:
+        """Show the step's columns to those who read its table."""
+        own = {name: Column(t, step.name) for name, t in columns.writes.items()}
+        if step.verb is Verb.SCORE:
+            self.views[step.table] |= own
+        elif step.verb is Verb.SELECT:
+            inherited = {n: c for n, c in self.views[step.sources[0]].items() if n not in PICK_COLUMNS}
+            picks = {name: Column(VERDICT.field(name).type, step.name) for name in PICK_COLUMNS}
+            self.views[step.table] = inherited | picks
+        elif step.verb is not Verb.TEST:
+            ids = {f.name: Column(f.type, step.name) for f in ID_FIELDS}
+            self.views[step.table] = ids | own
+
+    def _problem(self, step: Step, at: tuple[str | int, ...], message: str, of: str = "value") -> None:
+        path = (*step.path, *at)
+        place = self.spec.place(path, of="key" if of == "key" or not at else "value")
+        self.problems.append(Problem(place, _dotted(path), message))
+
+
+def score_columns(rename: str | None, declared: Iterable[str]) -> dict[str, str]:
+    """A scorer's own names of its columns -> those in the table: `as: NAME` names a single column NAME, and several
+    NAME_<column>.
+    """
+    names = list(declared)
+    if rename is None:
+        return {name: name for name in names}
+    return {name: rename if len(names) == 1 else f"{rename}_{name}" for name in names}
+
+
+def _named(expression: str, view: View) -> list[str]:
+    mentioned = columns_read(f"SELECT ({expression}) FROM given")
+    return [name for name in view if mentioned is None or name.lower() in mentioned]
+
+
+def _dotted(path: Sequence[str | int]) -> str:
+    return ".".join(str(p) for p in path)
+
+
+def _first_line(error: Exception) -> str:
+    """DuckDB's message without its drawing of the query, and without its class of error."""
+    line = str(error).strip().splitlines()[0]
+    return line.partition(": ")[2] or line

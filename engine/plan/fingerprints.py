@@ -1,0 +1,117 @@
+"""The third pass: the identity of each step, from what it does and the identities of what it reads.
+
+A step depends on the steps that own the columns it reads, not on tables: changing one score leaves its siblings as
+they are. Names of tables and models, paths, addresses and run options never enter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from engine.fingerprint import fingerprint
+from engine.model import Backend
+from engine.plan.steps import Columns, Planned, Step, Verb
+from engine.spec.nodes import Spec
+
+VERSIONS = {Verb.SOURCE: 1, Verb.SQL: 1, Verb.UNION: 1, Verb.TEST: 1}
+"""Versions of the engine's own verbs; raised when their results change for the same payload."""
+
+
+def identify(
+    spec: Spec,
+    steps: Sequence[Step],
+    columns: Mapping[str, Columns],
+    backends: Mapping[str, Backend],
+    data: Mapping[str, dict[str, Any]],
+) -> dict[str, Planned]:
+    """Every step with its payload and fingerprint; `data` is the identity of each source step's files."""
+    names = {step.name for step in steps}
+    scores: dict[str, list[Step]] = {}
+    for step in steps:
+        if step.verb is Verb.SCORE:
+            scores.setdefault(step.table, []).append(step)
+    found: dict[str, Planned] = {}
+    identities: dict[str, str] = {}
+    for step in steps:
+        inputs = _inputs(step, columns[step.name])
+        planned = Planned(
+            step=step,
+            columns=columns[step.name],
+            body=_body(spec, step, columns[step.name], backends, data.get(step.name)),
+            inputs=inputs,
+            scores=tuple(s.name for s in scores.get(step.name, ())),
+            needs=_needs(step, inputs, names),
+            fingerprint="",
+        )
+        identities[step.name] = fingerprint(planned.payload(identities))
+        found[step.name] = replace(planned, fingerprint=identities[step.name])
+    return found
+
+
+def _body(
+    spec: Spec, step: Step, columns: Columns, backends: Mapping[str, Backend], data: dict[str, Any] | None
+) -> dict[str, Any]:
+    match step.verb:
+        case Verb.SOURCE:
+            return _source_body(step, data or {})
+        case Verb.SQL:
+            return {"operator": "sql", "version": VERSIONS[step.verb], "query": step.text}
+        case Verb.UNION:
+            return {"operator": "union", "version": VERSIONS[step.verb]}
+        case Verb.TEST:
+            tests = [
+                {"name": t.name, "args": t.args.model_dump(mode="json"), "severity": t.severity} for t in step.tests
+            ]
+            return {"operator": "tests", "version": VERSIONS[step.verb], "tests": tests}
+    operator = step.operator
+    assert operator is not None
+    body: dict[str, Any] = {
+        "operator": f"{operator.kind}/{operator.name}",
+        "version": operator.version,
+        "params": _params(step),
+        "reads": dict(columns.reads),
+    }
+    if operator.seeded:
+        body["seed"] = spec.seed
+    if step.model is not None:
+        backend = backends[step.model]
+        body["model"] = {"identity": backend.identity(), "sampling": backend.sampling.model_dump(mode="json")}
+    if step.rename is not None:
+        body["as"] = step.rename
+    return body
+
+
+def source_payload(step: Step, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What is hashed for a source: known before any column is."""
+    return {**_source_body(step, data), "inputs": {}}
+
+
+def _source_body(step: Step, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {"operator": "source", "version": VERSIONS[Verb.SOURCE], "params": _params(step), "data": dict(data)}
+
+
+def _params(step: Step) -> dict[str, Any]:
+    return {} if step.params is None else step.params.model_dump(mode="json")
+
+
+def _inputs(step: Step, columns: Columns) -> dict[str, str]:
+    """What is read -> the step that decides it. A column of the same step as the rows is covered by the rows."""
+    if len(step.sources) == 1 and step.verb is not Verb.SQL:
+        rows = step.sources[0]
+        return {"rows": rows} | {name: owner for name, owner in columns.owners.items() if owner != rows}
+    inputs = {}
+    for i, table in enumerate(step.sources):
+        label = table if step.verb is Verb.SQL else str(i)  # a query names its tables, a union only orders them
+        inputs[f"{label}.rows"] = table
+        for name, owner in columns.owners.items():
+            if name.startswith(f"{table}.") and owner != table:
+                inputs[f"{label}.{name.removeprefix(f'{table}.')}"] = owner
+    return inputs
+
+
+def _needs(step: Step, inputs: Mapping[str, str], names: set[str]) -> tuple[str, ...]:
+    """The steps that it reads, and the tests of other tables that it stands on: a failed test stops what follows."""
+    gates = (f"{table}.tests" for table in step.sources if table != step.table)
+    return tuple(dict.fromkeys([*inputs.values(), *(gate for gate in gates if gate in names)]))

@@ -1,0 +1,189 @@
+"""Executes a plan: every step as soon as what it needs is done, each result complete or absent.
+
+Identities are bound here: a step whose rows partly failed has another identity than planned, and what stands on it
+is built under the identity that this gives. How a verb does its work stands in `work/`; where shards run, in `runners/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.calls import Asker, Gate
+from engine.errors import ExitCode, SetwrightError, StoreError
+from engine.fingerprint import effective, fingerprint
+from engine.ledger import Ledger
+from engine.plan.steps import Plan, Planned, Status, Step, Verb, relation_of
+from engine.progress import Monitor, State
+from engine.relation import Relation
+from engine.runners.local import LocalRunner
+from engine.store import PART_ROWS, Manifest, Store
+from engine.work.check import run_tests
+from engine.work.dialogue import dialogue
+from engine.work.job import Job, Result, Stop, Stopped, incomplete
+from engine.work.query import run_sql, run_union
+from engine.work.score import score_awaited, score_vector
+from engine.work.select import select
+from engine.work.source import read_source
+
+ROWS_IN_FLIGHT = 4
+"""Rows in flight for each call that a model may have in flight, so that it never waits for a row."""
+
+
+@dataclass
+class Build:
+    """One build. After `run`, `monitor` says how each step ended and `manifests` what was made."""
+
+    plan: Plan
+    store: Store
+    ledger: Ledger
+    build_id: str
+    monitor: Monitor
+    stop: Stop = field(default_factory=Stop)
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    identities: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
+    exit_code: ExitCode = ExitCode.DONE  # the worst of the steps that failed
+
+    def __post_init__(self) -> None:
+        self._gates = {name: Gate(backend, self.ledger) for name, backend in self.plan.backends.items()}
+        self._runner = LocalRunner(self.plan.spec.run.workers, self.stop)
+        self._whole = asyncio.Semaphore(1)  # whole tables in memory: one step at a time
+        self._fatal: SetwrightError | None = None
+
+    async def run(self) -> None:
+        """Build every step that the plan selects.
+
+        Raises:
+            StoreError: the home can't be written; whatever was finished before is kept.
+        """
+        ended = {name: asyncio.Event() for name in self.plan.steps}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for planned in self.plan.steps.values():
+                    group.create_task(self._after_needs(planned, ended))
+        finally:
+            for gate in self._gates.values():
+                await gate.close()
+            self._runner.close()
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _after_needs(self, planned: Planned, ended: Mapping[str, asyncio.Event]) -> None:
+        for need in planned.needs:
+            await ended[need].wait()
+        try:
+            blocked = self._blocked(planned)
+            if blocked:
+                self.monitor.end(planned.name, State.SKIPPED, blocked)
+            else:
+                await self._step(planned)
+        except Exception as e:  # an operator's own error ends its step, never the work of others
+            self._failed(planned, _first(e))
+        finally:
+            ended[planned.name].set()
+
+    def _failed(self, planned: Planned, error: Exception) -> None:
+        if isinstance(error, Stopped):
+            self.monitor.end(planned.name, State.SKIPPED, error.message)
+            return
+        known = isinstance(error, SetwrightError)
+        detail = str(error) if known else f"{planned.step.label}: {type(error).__name__}: {error}"
+        self.monitor.end(planned.name, State.FAILED, detail)
+        self.exit_code = max(self.exit_code, error.exit_code if isinstance(error, SetwrightError) else ExitCode.USAGE)
+        if isinstance(error, StoreError):
+            self._fatal = self._fatal or error
+            self.stop.requested = True
+
+    def _blocked(self, planned: Planned) -> str:
+        """Why a step can't run: something that it needs has no result, or a test that it stands on failed."""
+        if self.stop.requested:
+            return "stopped"
+        for need in planned.needs:
+            if need not in self.manifests:
+                return f"{need} has no result"
+            failed = self.manifests[need].facts.get("failed_tests")
+            if failed:
+                return f"{need}: {', '.join(failed)} failed"
+        return ""
+
+    async def _step(self, planned: Planned) -> None:
+        payload = planned.payload(self.identities)
+        identity = fingerprint(payload)
+        manifest = self.store.manifest(identity)
+        if manifest is not None:
+            self._finish(planned.step, identity, manifest, State.CACHED)
+            return
+        if planned.status is Status.OFF:
+            self.monitor.end(planned.name, State.SKIPPED, "not selected and not built; select it too, as in +NAME")
+            return
+        self.store.remove(incomplete(identity))
+        progress = self.monitor.start(planned.name)
+        asker = Asker(self.plan.spec.name, planned.name, self.build_id, progress.tally)
+        job = Job(
+            planned=planned, fingerprint=identity, payload=payload, store=self.store,
+            relations={table: self.relation(table) for table in planned.step.sources}, seed=self.plan.spec.seed,
+            progress=progress, stop=self.stop, asker=asker,
+            gate=self._gates[planned.step.model] if planned.step.model else None,
+            rows_in_flight=ROWS_IN_FLIGHT * self.plan.spec.run.concurrency,
+        )  # fmt: skip
+        if planned.step.sources:
+            progress.rows = sum(job.source.part_rows) if len(planned.step.sources) == 1 else None
+        result = await self._work(job)
+        identity, manifest = self._complete(job, result, progress.seconds)
+        self._finish(planned.step, identity, manifest, State.INCOMPLETE if result.failed else State.BUILT)
+
+    async def _work(self, job: Job) -> Result:
+        step = job.planned.step
+        match step.verb:
+            case Verb.SOURCE:
+                base = self.plan.spec.file.parent
+                return await asyncio.to_thread(read_source, job, base, self.plan.limit, PART_ROWS)
+            case Verb.GENERATE | Verb.SCORE if job.operator.by_row:
+                return await dialogue(job)
+            case Verb.SCORE:
+                return await (score_awaited(job) if job.operator.is_async else score_vector(job, self._runner))
+        whole = {Verb.SELECT: select, Verb.SQL: run_sql, Verb.UNION: run_union, Verb.TEST: run_tests}[step.verb]
+        async with self._whole:
+            return await asyncio.to_thread(whole, job)
+
+    def _complete(self, job: Job, result: Result, seconds: float) -> tuple[str, Manifest]:
+        """Write the manifest; a result with failed rows becomes an object of its own, beside the finished parts."""
+        identity = effective(job.fingerprint, result.failed)
+        facts = {"seconds": round(seconds, 3), "built": time.time(), "rows_in": job.progress.rows, **result.facts}
+        if result.failed:
+            facts |= {"planned": job.fingerprint, "failed": len(result.failed)}
+            self.store.link_parts(incomplete(job.fingerprint), identity)
+            self.store.link_parts(job.fingerprint, identity)
+            self.store.remove(incomplete(job.fingerprint))
+        columns = {f.name: str(f.type) for f in result.schema}
+        manifest = Manifest(identity, dict(job.payload), tuple(result.parts), columns, facts)
+        self.store.complete(manifest)
+        return identity, manifest
+
+    def _finish(self, step: Step, identity: str, manifest: Manifest, state: State) -> None:
+        self.identities[step.name] = identity
+        self.manifests[step.name] = manifest
+        own = Relation(identity) if step.name != step.table else self.relation(step.table)
+        self._name(step, own)
+        if step.verb is Verb.SCORE:
+            self._name(self.plan.steps[step.table].step, self.relation(step.table))
+        self.monitor.end(step.name, state)
+
+    def _name(self, step: Step, relation: Relation) -> None:
+        """Point the step's name to what it is now."""
+        value = {"verb": step.verb, "from": step.sources[0] if step.sources else None, "relation": relation.to_json()}
+        self.store.set_ref(self.plan.spec.name, step.name, value)
+
+    def relation(self, table: str) -> Relation:
+        """A table as it stands now."""
+        return relation_of(self.plan.steps, self.identities, table)
+
+
+def _first(error: Exception) -> Exception:
+    """The first error of a group of tasks: the others are its consequences."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,142 @@
+"""Operators in row form: thousands of rows in flight on one event loop, across the borders of parts.
+
+A fixed number of workers take rows from one queue, so a slow row never holds up the rows after it. A part is written
+as soon as its last row is done. A row whose model call fails costs that row only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from engine.errors import ModelError, RowError
+from engine.laws import LawError, check_generate, check_score, conform
+from engine.operator import Kind, Row
+from engine.plan.columns import score_columns
+from engine.schema import PARENT_ID, ROW_ID, child_row_id
+from engine.work.job import ROW_CALLS, Bind, Job, Result, binder, errors_table, incomplete
+
+
+@dataclass
+class OpenPart:
+    """A part whose rows are being done."""
+
+    index: int
+    ids: pa.ChunkedArray
+    answers: list[Any]
+    left: int
+    errors: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    calls: list[tuple[str, str]] = field(default_factory=list)  # (row_id, call_id)
+
+
+async def dialogue(job: Job) -> Result:
+    """Run a row operator over every row that is not done yet."""
+    result = Result([0] * job.source.n_parts, pa.schema([]))
+    rows = _rows(job, result)
+    lock = asyncio.Lock()
+    bind = binder(job)
+
+    async def worker() -> None:
+        while not job.stop.requested:
+            async with lock:  # an async generator can't be advanced by two at once
+                item = await anext(rows, None)
+            if item is None:
+                return
+            part, position, row = item
+            await _do_row(job, bind, part, position, row)
+            part.left -= 1
+            if part.left == 0:
+                await asyncio.to_thread(_write, job, part, result)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(job.rows_in_flight):
+            group.create_task(worker())
+    job.stop.check(job)
+    return result
+
+
+async def _rows(job: Job, result: Result) -> AsyncIterator[tuple[OpenPart, int, Row]]:
+    """The rows of all parts that are not written yet, read one part ahead of the workers."""
+    for index in range(job.source.n_parts):
+        if job.store.has_part(job.fingerprint, index):
+            done = await asyncio.to_thread(job.store.read_part, job.fingerprint, index)
+            result.parts[index], result.schema = done.num_rows, done.schema
+            continue
+        table = await asyncio.to_thread(job.source.batch, index, job.planned.columns.reads)
+        part = OpenPart(index, table[ROW_ID], [None] * table.num_rows, table.num_rows)
+        if not table.num_rows:
+            await asyncio.to_thread(_write, job, part, result)
+        for position, row in enumerate(table.to_pylist()):
+            yield part, position, row
+
+
+async def _do_row(job: Job, bind: Bind, part: OpenPart, position: int, row: Row) -> None:
+    row_id = row[ROW_ID]
+    context = bind(row_id)
+    try:
+        part.answers[position] = await job.operator.fn(row, job.planned.step.params, context)
+    except ModelError as e:
+        part.errors[row_id] = (e.message, True)
+    except RowError as e:
+        part.errors[row_id] = (e.message, False)
+    if context.bound is not None:
+        part.calls += [(row_id, id_.hex()) for id_ in context.bound.call_ids]
+    job.progress.done += 1
+
+
+def _write(job: Job, part: OpenPart, result: Result) -> None:
+    """Write a part whose rows are all done; where calls failed, as a part of an incomplete result."""
+    table = _children(job, part) if job.operator.kind is Kind.GENERATE else _scores(job, part)
+    failed = [row for row, (_, transient) in part.errors.items() if transient]
+    target = incomplete(job.fingerprint) if failed else job.fingerprint
+    if part.errors:
+        job.store.write_part(target, part.index, errors_table(part.errors), "errors")
+    if part.calls:
+        calls = pa.table(
+            dict(zip(ROW_CALLS.names, zip(*sorted(part.calls), strict=True), strict=True)), schema=ROW_CALLS
+        )
+        job.store.write_part(target, part.index, calls, "calls")
+    job.store.write_part(target, part.index, table)
+    result.failed += failed
+    result.parts[part.index], result.schema = table.num_rows, table.schema
+
+
+def _children(job: Job, part: OpenPart) -> pa.Table:
+    """The new rows of a part's rows, in the order of their parents."""
+    name = job.operator.name
+    label = f"generate: {name}"
+    rows = [
+        {**child, ROW_ID: child_row_id(parent, name, k), PARENT_ID: parent}
+        for parent, children in zip(part.ids.to_pylist(), part.answers, strict=True)
+        for k, child in enumerate(children or ())
+    ]
+    table = conform(_table(rows, job, [ROW_ID, PARENT_ID]), job.planned.columns.writes, label)
+    check_generate(table, part.ids, label)
+    return table
+
+
+def _scores(job: Job, part: OpenPart) -> pa.Table:
+    """One row for each row; nulls where a row has no answer."""
+    label = f"score: {job.operator.name}"
+    columns = job.planned.columns.writes
+    scored = [answer for answer in part.answers if answer is not None]
+    names = score_columns(job.planned.step.rename, scored[0] if scored else ())
+    rows = [
+        {ROW_ID: row, **{names[name]: value for name, value in (answer or {}).items()}}
+        for row, answer in zip(part.ids.to_pylist(), part.answers, strict=True)
+    ]
+    table = conform(_table(rows, job, [ROW_ID]), columns, label)
+    check_score(table, part.ids, label)
+    return table
+
+
+def _table(rows: list[Row], job: Job, ids: list[str]) -> pa.Table:
+    schema = pa.schema([(name, pa.string()) for name in ids] + list(job.planned.columns.writes.items()))
+    undeclared = set().union(*rows) - set(schema.names)
+    if undeclared:  # Arrow would leave them out without a word
+        raise LawError(f"{job.operator.name} wrote undeclared columns: {', '.join(sorted(undeclared))}")
+    return pa.Table.from_pylist(rows, schema=schema)

@@ -1,0 +1,145 @@
+"""What is handed to a worker: a `Job` is one step to do, a `Shard` is one part of it as a small record.
+
+A shard goes through the store for its data, so the same record runs on a thread, in a process or on another machine.
+How each verb does its work stands in the files beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from engine.calls import Asker, BoundModel, Gate
+from engine.context import StepContext
+from engine.errors import SetwrightError
+from engine.operator import Operator, Params
+from engine.plan.steps import Planned
+from engine.progress import Progress
+from engine.relation import Reader, Relation
+from engine.schema import ROW_ID
+from engine.store import Store
+
+ERRORS = pa.schema([(ROW_ID, pa.string()), ("error", pa.string()), ("transient", pa.bool_())])
+"""Rows that an operator could not do; a transient error (a failed model call) is tried again by the next build."""
+
+ROW_CALLS = pa.schema([(ROW_ID, pa.string()), ("call_id", pa.string())])
+"""Which model calls stand behind a row."""
+
+
+class Stopped(SetwrightError):
+    """A step that was ended by `Stop` before all of its rows were done."""
+
+
+class Stop:
+    """Set once to end a build in good order: nothing new is begun, what is in flight is finished and kept."""
+
+    requested = False
+
+    def check(self, job: Job) -> None:
+        """Raise `Stopped` if the stop was asked for."""
+        if self.requested:
+            raise Stopped(f"{job.planned.name} was stopped; run the same command again to go on")
+
+
+class Runner(Protocol):
+    """Where shards run (`runners/`)."""
+
+    def map(self, fn: Callable[[Shard], int], shards: Iterable[Shard]) -> AsyncIterator[int]:
+        """What `fn` returns for each shard, in any order; stops feeding when the build is stopped."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One step to do, under its identity of this run."""
+
+    planned: Planned
+    fingerprint: str
+    payload: Mapping[str, Any]
+    store: Store
+    relations: Mapping[str, Relation]  # of each source table
+    seed: int
+    progress: Progress
+    stop: Stop
+    gate: Gate | None = None
+    asker: Asker | None = None
+    rows_in_flight: int = 1024
+
+    @property
+    def operator(self) -> Operator:
+        """The step's operator (the engine's own verbs have none)."""
+        assert self.planned.step.operator is not None
+        return self.planned.step.operator
+
+    @property
+    def source(self) -> Reader:
+        """The one table whose rows the step reads."""
+        return Reader(self.store, self.relations[self.planned.step.sources[0]])
+
+    def shard(self, part: int) -> Shard:
+        """The record of one part."""
+        step, columns = self.planned.step, self.planned.columns
+        return Shard(
+            self.store.home, self.fingerprint, self.relations[step.sources[0]], part, self.operator, step.params,
+            columns.reads, columns.writes, step.rename, self.seed,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of a vector step."""
+
+    home: Path
+    fingerprint: str
+    relation: Relation
+    part: int
+    operator: Operator
+    params: Params | None
+    reads: Mapping[str, str]
+    writes: Mapping[str, pa.DataType]
+    rename: str | None
+    seed: int
+
+    def batch(self) -> pa.Table:
+        """The part's rows: row_id and the operator's inputs under the operator's own names."""
+        return Reader(Store(self.home), self.relation).batch(self.part, self.reads)
+
+
+@dataclass
+class Result:
+    """What a step came to. `failed` are rows whose model calls failed; they make the result incomplete."""
+
+    parts: list[int]
+    schema: pa.Schema
+    failed: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def incomplete(fingerprint: str) -> str:
+    """Where the parts of a result that lacks rows are kept until its identity is known."""
+    return f"{fingerprint}-incomplete"
+
+
+def errors_table(errors: Mapping[str, tuple[str, bool]]) -> pa.Table:
+    """`{row_id: (error, transient)}` as the side file of a part."""
+    rows = [{ROW_ID: row, "error": text, "transient": transient} for row, (text, transient) in errors.items()]
+    return pa.Table.from_pylist(rows, schema=ERRORS)
+
+
+Bind = Callable[[str | None], StepContext]
+"""Gives the context for a row (or, for None, for a batch)."""
+
+
+def binder(job: Job) -> Bind:
+    """Contexts whose model calls are made in the job's name."""
+
+    def bind(row_id: str | None) -> StepContext:
+        if job.gate is None or job.asker is None:
+            return StepContext(job.seed)
+        return StepContext(job.seed, BoundModel(job.gate, job.asker, row_id))
+
+    return bind
