@@ -30,11 +30,14 @@ from engine.spec.nodes import Spec
 from engine.store import Store
 
 RECORD = pa.schema(
-    [("build", pa.string()), ("spec", pa.string()), ("step", pa.string()), ("table_name", pa.string()),
-     ("label", pa.string()), ("state", pa.string()), ("detail", pa.string()), ("rows_in", pa.int64()),
-     ("rows", pa.int64()), ("selected", pa.int64()), ("rejects", pa.int64()), ("failed", pa.int64()), ("calls_sent", pa.int64()), ("calls_cached", pa.int64()),
-     ("calls_failed", pa.int64()), ("tokens_in", pa.int64()), ("tokens_out", pa.int64()), ("seconds", pa.float64()),
-     ("started", pa.timestamp("us", tz="UTC")), ("fingerprint", pa.string()), ("relation", pa.string())]
+    {
+        "build": pa.string(), "spec": pa.string(), "step": pa.string(), "table_name": pa.string(),
+        "label": pa.string(), "state": pa.string(), "detail": pa.string(), "rows_in": pa.int64(), "rows": pa.int64(),
+        "selected": pa.int64(), "rejects": pa.int64(), "failed": pa.int64(), "calls_sent": pa.int64(),
+        "calls_cached": pa.int64(), "calls_failed": pa.int64(), "tokens_in": pa.int64(), "tokens_out": pa.int64(),
+        "seconds": pa.float64(), "started": pa.timestamp("us", tz="UTC"), "fingerprint": pa.string(),
+        "relation": pa.string(),
+    }
 )  # fmt: skip
 """The catalog's `builds`: one row for each step of each build."""
 

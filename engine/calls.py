@@ -35,6 +35,9 @@ from engine.schema import digest
 
 NO_SAMPLING = Sampling()
 
+EMBED_CHUNK = 64
+"""Texts that go to a backend as one list and are recorded together: what a kill can cost."""
+
 
 @dataclass
 class Tally:
@@ -106,8 +109,10 @@ class Gate:
         known = {i: np.frombuffer(v, np.float32) for i, (_, v) in self.ledger.find(set(ids)).items() if v is not None}
         missing = {i: text for i, text in zip(ids, texts, strict=True) if i not in known}
         asker.tally.cached += len(texts) - len(missing)
-        if missing:
-            known |= await self._embed_missing(missing, asker)
+        items = list(missing.items())
+        chunks = [dict(items[i : i + EMBED_CHUNK]) for i in range(0, len(items), EMBED_CHUNK)]
+        for vectors in await asyncio.gather(*(self._embed_missing(chunk, asker) for chunk in chunks)):
+            known |= vectors
         return (
             np.stack([known[i] for i in ids]) if ids else np.zeros((0, self.backend.embedding_dim() or 0), np.float32)
         )

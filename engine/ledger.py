@@ -72,7 +72,7 @@ class Call:
 
 
 class Ledger:
-    """The calls of a home. Open it once a process; `record` may be awaited from one event loop."""
+    """The calls of a home. Open it once a process; `record` is awaited from one event loop at a time."""
 
     def __init__(self, home: Path) -> None:
         self.path = home / "ledger.sqlite"
@@ -101,7 +101,7 @@ class Ledger:
         """
         loop = asyncio.get_running_loop()
         if self._writer is None:
-            self._writer = threading.Thread(target=self._write, args=(loop,), name="ledger", daemon=True)
+            self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
             self._writer.start()
         waiting = []
         for call in calls:
@@ -156,7 +156,7 @@ class Ledger:
         con.execute("PRAGMA synchronous = FULL")
         return con
 
-    def _write(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _write(self) -> None:
         """The writer thread: everything that is queued goes into one transaction."""
         con = self._connect()
         ending = False
@@ -169,7 +169,7 @@ class Ledger:
             entries = [entry for entry in batch if entry is not None]
             if entries:
                 failure = self._commit(con, [call for call, _ in entries])
-                _tell(loop, [done for _, done in entries], failure)
+                _tell([done for _, done in entries], failure)
         con.close()
 
     def _commit(self, con: sqlite3.Connection, calls: list[Call]) -> StoreError | None:
@@ -194,8 +194,8 @@ class Ledger:
         return None
 
 
-def _tell(loop: asyncio.AbstractEventLoop, waiting: list[asyncio.Future[None]], failure: StoreError | None) -> None:
-    """Wake the coroutines that wait for a commit; one call into the loop for all of them."""
+def _tell(waiting: list[asyncio.Future[None]], failure: StoreError | None) -> None:
+    """Wake the coroutines that wait for a commit, by one call into their loop."""
 
     def settle() -> None:
         for done in waiting:
@@ -203,7 +203,7 @@ def _tell(loop: asyncio.AbstractEventLoop, waiting: list[asyncio.Future[None]], 
                 done.set_result(None) if failure is None else done.set_exception(failure)
 
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(settle)
+        waiting[0].get_loop().call_soon_threadsafe(settle)
 
 
 def _to_arrow(rows: list[tuple[Any, ...]]) -> pa.Table:

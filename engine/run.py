@@ -1,7 +1,8 @@
 """Executes a plan: every step as soon as what it needs is done, each result complete or absent.
 
 Identities are bound here: a step whose rows partly failed has another identity than planned, and what stands on it
-is built under the identity that this gives. How a verb does its work stands in `work/`; where shards run, in `runners/`.
+is built under the identity that this gives. How a verb does its work stands in `work/`; where shards run, in
+`runners/`.
 """
 
 from __future__ import annotations

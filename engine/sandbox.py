@@ -22,7 +22,7 @@ def sandbox(home: Path, database: Path | None = None, threads: int | None = None
     con = duckdb.connect(
         ":memory:" if database is None else str(database), read_only=database is not None, config=config
     )
-    folders = ", ".join(f"'{str((home / name).resolve())}/'".replace("\\", "/") for name in ("objects", "catalog"))
+    folders = ", ".join(f"'{(home / name).resolve().as_posix()}/'" for name in ("objects", "catalog"))
     con.execute(f"SET allowed_directories = [{folders}]")
     return con
 

@@ -81,7 +81,7 @@ BOOLEAN_TYPE = ColumnType("boolean", pa.types.is_boolean)
 MESSAGES_TYPE = ColumnType("messages (list<struct<role: string, content: string>>)", is_messages)
 EMBEDDING_TYPE = ColumnType("embedding (fixed_size_list<float>)", is_embedding)
 PROMPT_TYPE = ColumnType("messages or string", lambda t: is_messages(t) or is_text(t))
-ANY_TYPE = ColumnType("any", lambda t: True)
+ANY_TYPE = ColumnType("any", lambda _: True)
 
 
 def digest(*parts: bytes | str, size: int = 12) -> str:

@@ -209,8 +209,9 @@ class ColumnsPass:
 
 
 def score_columns(rename: str | None, declared: Iterable[str]) -> dict[str, str]:
-    """A scorer's own names of its columns -> those in the table: `as: NAME` names a single column NAME, and several
-    NAME_<column>.
+    """A scorer's own names of its columns -> those in the table.
+
+    `as: NAME` names a single column NAME, and several columns NAME_<column>.
     """
     names = list(declared)
     if rename is None:

@@ -1,4 +1,4 @@
-"""Content hashes of source files, remembered by (path, size, time of change), so that an unchanged file is never read."""
+"""Content hashes of source files, remembered by path, size and time of change: an unchanged file is never read."""
 
 from __future__ import annotations
 

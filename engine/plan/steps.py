@@ -86,7 +86,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Rows that a step will read and model calls that it will make. None is unknown; `exact` tells a count from a guess."""
+    """Rows that a step will read and calls that it will make. None is unknown; `exact` tells a count from a guess."""
 
     rows: int | None = None
     calls: int | None = None

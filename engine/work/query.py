@@ -37,7 +37,7 @@ def run_sql(job: Job) -> Result:
 
 def run_union(job: Job) -> Result:
     """The rows of several tables one after another; where ids collide, the later one takes its table's position in."""
-    columns = [name for name in job.planned.columns.writes]
+    columns = list(job.planned.columns.writes)
     tables, seen = [], pa.array([], pa.string())
     for position, source in enumerate(job.planned.step.sources):
         reader = Reader(job.store, job.relations[source])

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from engine.model import Capability
 from engine.operator import Context, Params, Reads, scorer
-from engine.schema import ERROR, PROMPT_TYPE, is_text
+from engine.schema import ERROR, PROMPT_TYPE, ROW_ID, is_text
 
 NULL_TEXT = "the text is null"
 NO_DIRECTION = "the model gave no direction for this text (a zero or non-finite vector)"
@@ -23,7 +23,7 @@ class EmbeddingParams(Params):
 @scorer(
     params=EmbeddingParams,
     reads={"text": Reads(PROMPT_TYPE, default=("messages", "text"))},
-    writes=lambda params, dim: {"embedding": pa.list_(pa.float32(), dim or 1)},
+    writes=lambda _, dim: {"embedding": pa.list_(pa.float32(), dim or 1)},
     needs={Capability.EMBED},
 )
 async def embedding(batch: pa.Table, params: EmbeddingParams, ctx: Context) -> pa.Table:
@@ -31,35 +31,30 @@ async def embedding(batch: pa.Table, params: EmbeddingParams, ctx: Context) -> p
 
     A null text has a null embedding, and so has a text whose vector has no direction; `error` says which.
     """
-    texts = plain_text(batch["text"])
+    texts = pa.concat_arrays([plain_text(chunk) for chunk in batch["text"].chunks] or [pa.array([], pa.large_string())])
     known = texts.is_valid().to_numpy(zero_copy_only=False)
-    # A batch of nulls alone still needs the length of its (null) vectors, so it asks for that of the empty text.
+    # A batch without any text still needs the length of its (null) vectors, so it asks for that of the empty text.
     vectors = np.asarray(await ctx.model.embed(texts.drop_null().to_pylist() or [""]), np.float32)
     rows = np.zeros((len(texts), vectors.shape[1]), np.float32)
     rows[known] = vectors[: known.sum()]
-    norms = np.linalg.norm(rows, axis=1)
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     good = np.isfinite(norms) & (norms > 0)
     if params.normalize:
         rows[good] /= norms[good, None]
-    reasons = np.where(known, NO_DIRECTION, NULL_TEXT)
-    return pa.table({"embedding": _fixed_lists(rows, ~good), ERROR: pa.array(reasons, pa.string(), mask=good)})
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1], mask=pa.array(~good))
+    reasons = pa.array(np.where(known, NO_DIRECTION, NULL_TEXT), pa.string(), mask=good)
+    return pa.table({ROW_ID: batch[ROW_ID], "embedding": lists, ERROR: reasons})
 
 
-def plain_text(texts: pa.ChunkedArray) -> pa.Array:
-    """Strings as they are; messages as `role: content`, one turn a line. Null where the text or list is null."""
-    column = texts.combine_chunks()
-    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-    if is_text(column.type):
-        return column.cast(pa.large_string())
-    turns = column.flatten()
+def plain_text(texts: pa.Array) -> pa.Array:
+    """Strings as they are; messages as `role: content`, one turn a line. Null where the string or list is null."""
+    if is_text(texts.type):
+        return texts.cast(pa.large_string())
+    turns = texts.flatten()  # without those of null lists
     role, content = (pc.struct_field(turns, name).cast(pa.large_string()) for name in ("role", "content"))
     separator = pa.scalar(": ", pa.large_string())
     lines = pc.binary_join_element_wise(role, content, separator, null_handling="replace", null_replacement="")
-    sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    sizes = pc.fill_null(pc.list_value_length(texts), 0).to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
     joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, lines), pa.scalar("\n", pa.large_string()))
-    return pc.if_else(column.is_valid(), joined, pa.scalar(None, pa.large_string()))
-
-
-def _fixed_lists(rows: np.ndarray, missing: np.ndarray) -> pa.FixedSizeListArray:
-    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1], mask=pa.array(missing))
+    return pc.if_else(texts.is_valid(), joined, pa.scalar(None, pa.large_string()))

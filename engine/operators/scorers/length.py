@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 
 from engine.operator import Context, Params, Reads, scorer
-from engine.schema import TEXT_TYPE
+from engine.schema import ERROR, ROW_ID, TEXT_TYPE
 
 
 @scorer(
@@ -17,10 +17,12 @@ from engine.schema import TEXT_TYPE
 def length(batch: pa.Table, params: Params, ctx: Context) -> pa.Table:  # noqa: ARG001  (the form of a scorer)
     """Counts the characters (Unicode code points) and the words (runs without white space) of a text.
 
-    White space is Unicode's White_Space property. A null text has null counts.
+    White space is Unicode's White_Space property. A null text has null counts and the reason in `error`.
     """
-    text = pl.col("text").str
+    text = pl.col("text")
     counts = pl.DataFrame(batch.select(["text"])).select(
-        n_chars=text.len_chars().cast(pl.Int64), n_words=text.count_matches(r"\S+").cast(pl.Int64)
+        text.str.len_chars().cast(pl.Int64).alias("n_chars"),
+        text.str.count_matches(r"\S+").cast(pl.Int64).alias("n_words"),
+        pl.when(text.is_null()).then(pl.lit("the text is null")).alias(ERROR),
     )
-    return counts.to_arrow()
+    return counts.to_arrow().add_column(0, ROW_ID, batch[ROW_ID])

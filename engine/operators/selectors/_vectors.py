@@ -1,4 +1,4 @@
-"""What selectors over embeddings share: unit vectors read straight from Arrow's memory, and cosines that can be trusted.
+"""What selectors over embeddings share: unit vectors read from Arrow's memory, and cosines that can be trusted.
 
 Nothing here copies a whole column: rows are scaled to length 1 as they are read, block by block.
 """
@@ -37,7 +37,7 @@ class UnitVectors:
         return len(self._norms)
 
     def rows(self, positions: np.ndarray) -> np.ndarray:
-        """float32 [len(positions), dim]: the unit vectors at these positions."""
+        """The unit vectors at these positions, float32 [len(positions), dim]."""
         rows = np.empty((len(positions), self.dim), np.float32)
         chunk_of = np.searchsorted(self._starts, positions, side="right") - 1
         for chunk in np.unique(chunk_of):
@@ -78,13 +78,13 @@ class Pile:
 
 
 def cosines(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """float64 [n]: the cosine of each unit vector to its counterpart, the same on every machine."""
-    products: np.ndarray = np.einsum("ij,ij->i", rows, others, dtype=np.float64)
-    return np.clip(products, -1, 1)
+    """The cosine of each unit vector to its counterpart, float64 [n]; the same on every machine to 1e-15."""
+    products: np.ndarray = np.einsum("ij,ij->i", rows, others, dtype=np.float64).clip(-1, 1)
+    return products
 
 
 def above(products: np.ndarray, limit: float, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """bool [n, m]: whether a cosine is above the limit; where float32 is too coarse to say, float64 decides.
+    """Which cosines are above the limit, bool [n, m]; where float32 is too coarse to say, float64 decides.
 
     Args:
         products: float32 [n, m], `rows @ others.T`.

@@ -16,11 +16,12 @@ DROPPED = -1
 
 
 def has_score(scores: pa.ChunkedArray) -> np.ndarray:
-    """bool [n]: the score is neither null nor NaN."""
+    """Which scores are neither null nor NaN, bool [n]."""
     known = scores.is_valid()
     if pa.types.is_floating(scores.type):
         known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(scores), True)))
-    return known.to_numpy()
+    mask: np.ndarray = known.to_numpy()
+    return mask
 
 
 def ranked(batch: pa.Table, column: str, order: Literal["desc", "asc"]) -> np.ndarray:
@@ -37,8 +38,10 @@ def ranked(batch: pa.Table, column: str, order: Literal["desc", "asc"]) -> np.nd
         )
     keys = pa.table({"score": scores, "row_id": batch[ROW_ID]})
     direction = "descending" if order == "desc" else "ascending"
-    positions = pc.sort_indices(keys, sort_keys=[("score", direction), ("row_id", "ascending")]).to_numpy()
-    return positions[has_score(scores)[positions]].astype(np.int64)
+    order_of_rows = pc.sort_indices(keys, sort_keys=[("score", direction), ("row_id", "ascending")])
+    positions: np.ndarray = order_of_rows.to_numpy().astype(np.int64)
+    ranks: np.ndarray = positions[has_score(scores)[positions]]
+    return ranks
 
 
 def verdict(

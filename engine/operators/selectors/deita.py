@@ -1,6 +1,6 @@
 """`select: deita`: best score first, no near-duplicates of what is already kept, until the budget is full.
 
-The Repr Filter of Liu et al., "What Makes Good Data for Alignment?" (arXiv 2312.15685), Algorithm 1, exact and by blocks.
+The Repr Filter of Liu et al., "What Makes Good Data for Alignment?" (arXiv 2312.15685, Algorithm 1), exact, by blocks.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ def deita(batch: pa.Table, params: DeitaParams, ctx: Context) -> pa.Table:  # no
     return verdict(batch[ROW_ID], walk.picks, reasons, walk.nearest, walk.similarity)
 
 
-def greedy(vectors: UnitVectors, order: np.ndarray, budget: int, limit: float, block: int = BLOCK) -> Walk:
+def greedy(vectors: UnitVectors, order: np.ndarray, budget: int, limit: float) -> Walk:
     """Keeps, in the given order, each row whose cosine to every row kept before is at most `limit`.
 
-    The result is that of looking at one row after the other; `block` only says how many are looked at in one go. The
-    cost is that of one matrix product of the looked-at rows with the picks, less what rows save that are dropped
-    early; the memory is that of the picks and of one block against one chunk of them.
+    The result is that of looking at one row after the other, although a block is looked at in one go. The cost is
+    that of one matrix product of the looked-at rows with the picks, less what rows save that fall early; the memory
+    is that of the picks and of one block against one chunk of them.
     """
     walk = Walk(vectors, limit)
-    for start in range(0, len(order), block):
-        walk.examine(order[start : start + block], budget)
+    for start in range(0, len(order), BLOCK):
+        walk.examine(order[start : start + BLOCK], budget)
         if len(walk.picks) == budget:
             break
     return walk
@@ -160,7 +160,7 @@ class Block:
 
 
 def first_come(near: np.ndarray) -> np.ndarray:
-    """bool [n]: which rows are kept if each falls to any kept row before it that it is near to.
+    """Which rows are kept, bool [n], if a row falls to any kept row before it that it is near to.
 
     Instead of row by row this goes in rounds: a row is kept as soon as every earlier row near it has fallen.
 

@@ -11,7 +11,6 @@ from engine.operators.selectors._verdict import ranked, verdict
 from engine.schema import ROW_ID
 
 NOT_DRAWN = "not_drawn"
-_WORD = 8  # bytes
 
 
 class RandomParams(Params):
@@ -45,33 +44,35 @@ def random(batch: pa.Table, params: RandomParams, ctx: Context) -> pa.Table:
 
 
 def draw_keys(row_ids: pa.ChunkedArray, seed: int) -> np.ndarray:
-    """uint64 [n]: a number for each id, equally likely to be any; the same on every machine.
+    """A number for each id, uint64 [n], equally likely to be any; the same on every machine.
 
-    The id's bytes are mixed into the seed in words of 8 (splitmix64's finalizer: Steele et al. 2014, section 3),
-    after its length, so that the zeros that fill the last word can't make two ids alike.
+    The bytes of an id are mixed into the seed 8 at a time, after its length, so that the zeros that fill up the last
+    8 can't make two ids alike.
     """
-    ids = row_ids.cast(pa.large_string()).combine_chunks()
-    ids = ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids
-    _, offsets, data = ids.buffers()
-    starts = np.frombuffer(offsets, np.int64, len(ids) + 1, ids.offset * 8)
-    lengths = np.diff(starts)
-    raw = (
-        np.concatenate([np.frombuffer(data, np.uint8), np.zeros(_WORD, np.uint8)])
-        if data
-        else np.zeros(_WORD, np.uint8)
-    )
-    words = np.ndarray(len(raw) - _WORD + 1, "<u8", raw, strides=(1,))  # the word at every byte
-    keys = _mix(_mix(np.full(len(ids), seed % 2**64, np.uint64)) ^ lengths.astype(np.uint64))
-    for at in range(0, int(lengths.max(initial=0)), _WORD):
-        live = np.flatnonzero(lengths > at)
-        spare = 8 * (_WORD - np.minimum(lengths[live] - at, _WORD)).astype(np.uint64)  # bits after the id's end
-        word = words[starts[live] + at] << spare
-        keys[live] = _mix(keys[live] ^ word)
+    starts, lengths, data = _utf8(row_ids)
+    eight_bytes = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # those that begin at each byte
+    keys = _mix(_mix(np.full(len(lengths), seed % 2**64, np.uint64)) ^ lengths.astype(np.uint64))
+    for at in range(0, int(lengths.max(initial=0)), 8):
+        longer = np.flatnonzero(lengths > at)
+        beyond = 8 * np.maximum(at + 8 - lengths[longer], 0)  # bits after the end of the id
+        piece = eight_bytes[starts[longer] + at] << beyond.astype(np.uint64)
+        keys[longer] = _mix(keys[longer] ^ piece)
     return keys
 
 
+def _utf8(strings: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where each string begins, its length, and the bytes they stand in, with 8 more at the end."""
+    column = pa.concat_arrays(strings.cast(pa.large_string()).chunks or [pa.array([], pa.large_string())])
+    _, offsets, data = column.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+    text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+    return bounds[:-1], np.diff(bounds), np.concatenate([text, np.zeros(8, np.uint8)])
+
+
 def _mix(x: np.ndarray) -> np.ndarray:
+    """One step of splitmix64 (Steele et al. 2014): every bit of the input moves every bit of the output."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed

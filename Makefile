@@ -1,0 +1,53 @@
+# Setwright: everything a newcomer needs. Only Python 3.11 or later with pip must be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# uv does not read pip's own settings for extra package folders: hand them on.
+UV := UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
+.PHONY: quickstart test check lint types format bench clean
+
+quickstart: $(VENV)/core  ## set up, build the quickstart offline, say what to try next
+	$(BIN)/setwright build specs/quickstart.yaml
+	@$(BIN)/setwright sql specs/quickstart.yaml funnel
+	@echo
+	@echo "Try next:"
+	@echo "  $(BIN)/setwright show specs/quickstart.yaml curated"
+	@echo "  $(BIN)/setwright sql specs/quickstart.yaml \"SELECT drop_reason, count(*) FROM drops GROUP BY ALL\""
+	@echo "  $(BIN)/setwright plan specs/quickstart.yaml"
+
+test: $(VENV)/dev  ## every test
+	$(BIN)/python -m pytest
+
+check: lint types  ## lint, types, and the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev  ## every benchmark, each against its limit in one run
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) .setwright dist build
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/core: pyproject.toml constraints.txt | $(BIN)/uv
+	$(UV) --editable .
+	@touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/uv
+	$(UV) --editable ".[dev,train]"
+	@touch $@ $(VENV)/core

@@ -1,0 +1,163 @@
+"""`use: openai`: any server that speaks the OpenAI protocol (vLLM, SGLang, llama.cpp, OpenAI and its likes).
+
+What is asked and how an answer is read is in `_openai_wire`, the way there and back in `_http`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, TypeVar, cast
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from engine.model import (
+    Answer,
+    Backend,
+    BackendParams,
+    Capability,
+    Chat,
+    Generate,
+    LogLikelihood,
+    ModelConfig,
+    NextToken,
+    Request,
+    Sampling,
+)
+from engine.models import _openai_wire as wire
+from engine.models._http import Endpoint, Persistence
+
+T = TypeVar("T")
+OPENAI_URL = "https://api.openai.com/v1"
+EMBED_CHUNK = 128  # texts a request
+ENGINE_FIELDS = {"model", "messages", "prompt", "input", "seed", "n", "stream", "echo", "logprobs", "top_logprobs"}
+
+
+class OpenAIParams(BackendParams):
+    """Sampling defaults, the size of embeddings, fields of the vendor's own, and how long a call is tried.
+
+    `extra_body` goes with every request (`{add_special_tokens: false}`, `{guided_regex: ...}`). `timeout_s` is for one
+    attempt. `max_attempts` counts failures that may be the call's own (5xx, cut connections, time-outs, unreadable
+    answers); refusals for load (429, 503) and a server that can't be reached are waited out for `patience_s`.
+    """
+
+    temperature: float | None = Field(None, ge=0)
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_tokens: int | None = Field(None, ge=1)
+    stop: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    dimensions: int | None = Field(None, ge=1)
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    timeout_s: float = Field(600, gt=0)
+    max_attempts: int = Field(8, ge=1)
+    patience_s: float = Field(600, ge=0)
+
+    @field_validator("extra_body")
+    @classmethod
+    def _leaves_the_engine_its_fields(cls, value: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted((ENGINE_FIELDS | cls.model_fields.keys()) & value.keys())
+        if taken:
+            raise ValueError(f"{', '.join(taken)}: set by the engine, or a parameter of its own")
+        return value
+
+
+class OpenAI(Backend):
+    """A served model. `api_key` falls back to the environment variable OPENAI_API_KEY."""
+
+    Params = OpenAIParams
+    requires: ClassVar[frozenset[str]] = frozenset({"model"})
+    accepts: ClassVar[frozenset[str]] = frozenset({"revision", "base_url", "api_key"})
+    offers: ClassVar[frozenset[Capability]] = frozenset(
+        {
+            Capability.GENERATE,
+            Capability.CHAT,
+            Capability.LOGLIKELIHOOD,
+            Capability.NEXT_TOKEN_LOGPROBS,
+            Capability.EMBED,
+        }
+    )
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        assert isinstance(config.params, OpenAIParams)
+        self.params = config.params
+        address = config.base_url or OPENAI_URL
+        secret = config.api_key.get_secret_value() if config.api_key else os.environ.get("OPENAI_API_KEY")
+        budgets = Persistence(self.params.timeout_s, self.params.max_attempts, self.params.patience_s)
+        self._endpoint = Endpoint(config.name, address, secret, config.concurrency, budgets)
+        # OpenAI's newer models know the later name alone, most other servers the earlier one.
+        self._chat_limit = "max_completion_tokens" if address.startswith("https://api.openai.com/") else "max_tokens"
+
+    def identity(self) -> dict[str, Any]:
+        """Name, revision, size of embeddings and vendor fields; sampling is in the requests, patience in nothing."""
+        chosen = {
+            "name": self.config.model,
+            "revision": self.config.revision,
+            "dimensions": self.params.dimensions,
+            "extra_body": self.params.extra_body or None,
+        }
+        return {"backend": "openai", **{k: v for k, v in chosen.items() if v is not None}}
+
+    @property
+    def sampling(self) -> Sampling:
+        """The params of the same names."""
+        return Sampling(**self.params.model_dump(include=set(Sampling.model_fields)))
+
+    def embedding_dim(self) -> int | None:
+        """The parameter `dimensions`; unknown without it."""
+        return self.params.dimensions
+
+    async def start(self) -> None:
+        """Open the HTTP session; connects to nothing yet."""
+        await self._endpoint.start()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._endpoint.close()
+
+    async def answer(self, request: Request) -> Answer:
+        """Ask the server. A request's sampling is complete: the gate has put it over `sampling`."""
+        match request:
+            case Chat(messages=messages, sampling=sampling, draw=draw):
+                body = {
+                    "messages": wire.message_fields(messages),
+                    **wire.sampling_fields(sampling, draw, self._chat_limit),
+                }
+                return await self._ask("chat/completions", body, wire.read_chat)
+            case Generate(prompt=prompt, sampling=sampling, draw=draw):
+                body = {"prompt": prompt, **wire.sampling_fields(sampling, draw)}
+                return await self._ask("completions", body, wire.read_completion)
+            case LogLikelihood(context=context, continuation=continuation):
+                body = wire.loglikelihood_body(context, continuation)
+                return await self._ask("completions", body, wire.read_loglikelihood(context, continuation))
+            case NextToken(messages=turns):
+                path = "completions" if turns is None else "chat/completions"
+                return await self._ask(path, wire.next_token_body(request), wire.read_next_token(request))
+            case _:
+                return await super().answer(request)
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors in the order of the texts, asked for in lists of `EMBED_CHUNK`."""
+        chunks = [texts[i : i + EMBED_CHUNK] for i in range(0, len(texts), EMBED_CHUNK)]
+        ended = await asyncio.gather(*map(self._embed, chunks), return_exceptions=True)  # leaves none behind in flight
+        for part in ended:
+            if isinstance(part, BaseException):
+                raise part
+        parts = cast("list[np.ndarray]", ended)
+        return np.concatenate(parts) if parts else np.empty((0, self.params.dimensions or 0), np.float32)
+
+    async def _embed(self, texts: Sequence[str]) -> np.ndarray:
+        body: dict[str, Any] = {"input": list(texts)}
+        if self.params.dimensions is not None:
+            body["dimensions"] = self.params.dimensions
+        vectors, _ = await self._post("embeddings", body, wire.read_embeddings(len(texts)))
+        return vectors
+
+    async def _ask(self, path: str, body: dict[str, Any], read: Callable[[Any], Answer]) -> Answer:
+        answer, attempts = await self._post(path, body, read)
+        return answer if attempts == 1 else replace(answer, attempts=attempts)
+
+    async def _post(self, path: str, body: dict[str, Any], read: Callable[[Any], T]) -> tuple[T, int]:
+        return await self._endpoint.post(path, {"model": self.config.model, **body, **self.params.extra_body}, read)

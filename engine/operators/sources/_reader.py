@@ -1,0 +1,114 @@
+"""What a format offers to the engine, and how the bytes of a file are opened.
+
+A format is one file of this folder with one `READER`. It knows files and Arrow tables, and nothing of shapes, of row
+identities, or of what happens to a bad record.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from engine.errors import BadRecord, SetwrightError
+
+BATCH_ROWS = 8192
+"""Rows of a block where a format is cut by rows."""
+BLOCK_BYTES = 8 << 20
+"""Bytes of a block where a format is cut by bytes; a longer record makes a longer block."""
+TEXT_LIMIT = 2000
+"""Characters of a bad record that are kept."""
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class Loosen(Protocol):
+    """Brings values that have no fixed type in JSON to one before Arrow types them (see `engine.shapes.loose`)."""
+
+    def concerns(self, schema: pa.Schema) -> bool:
+        """Whether a block with these types may hold such values."""
+        ...
+
+    def apply(self, record: dict[str, Any]) -> bool:
+        """Change a record in place; whether anything was changed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to read, and what the spec says about reading it: a file, a folder, or a data set of the hub."""
+
+    name: str  # as the user knows it, for messages
+    path: Path | None = None  # None for the hub
+    loosen: Loosen | None = None  # for the formats of JSON
+    split: str | None = None  # these three for hf alone
+    config: str | None = None
+    revision: str | None = None
+
+    @property
+    def file(self) -> Path:
+        """The path of an input that has one."""
+        assert self.path is not None, f"{self.name} is not a file"
+        return self.path
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of an input in their order, and the bad records found between them."""
+
+    table: pa.Table
+    records: np.ndarray  # int64: the record number of each row, from 1 within its file
+    bad: tuple[BadRecord, ...] = ()
+
+
+class Reader(ABC):
+    """A format. What reads streams blocks in bounded memory, and raises `SetwrightError` for a file it can't read."""
+
+    version: ClassVar[int]
+    """Counts up when the same bytes give other rows; part of a source's identity."""
+    suffixes: ClassVar[tuple[str, ...]]
+    """The endings of its files, without those of compression."""
+
+    @abstractmethod
+    def scan(self, source: Input, known: pa.Schema) -> Iterator[pa.Schema]:
+        """The columns known so far, after each block, starting from those of the inputs before this one."""
+
+    @abstractmethod
+    def read(self, source: Input, schema: pa.Schema) -> Iterator[Block]:
+        """All records, as tables of exactly this schema: the last one that `scan` gave, or a wider one."""
+
+    def count(self, source: Input) -> int | None:
+        """The number of records where it is cheap to know."""
+
+
+def compression(path: Path) -> str | None:
+    """`gzip`, `zstd` or None, told by the first bytes: a misleading name does no harm."""
+    with path.open("rb") as f:
+        head = f.read(4)
+    return next((codec for magic, codec in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def open_bytes(path: Path) -> pa.NativeFile:
+    """The decompressed bytes of a file, to be read in turn."""
+    return pa.input_stream(str(path), compression=compression(path))
+
+
+@contextmanager
+def readable(source: Input, cure: str = "mend or fetch the file again") -> Iterator[None]:
+    """Turn the refusals of the operating system, of Arrow and of decompression into an error that names the file."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as e:
+        reason = (e.strerror if isinstance(e, OSError) else None) or str(e).splitlines()[0]
+        raise SetwrightError(f"{source.name} can't be read: {reason}", cure=cure) from e
+
+
+def record_numbers(first: int, rows: int) -> np.ndarray:
+    """Consecutive record numbers."""
+    return np.arange(first, first + rows, dtype=np.int64)

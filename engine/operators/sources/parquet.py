@@ -1,0 +1,41 @@
+"""Parquet files, row group by row group. The file states its types; a damaged file is an error of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.operators.sources._reader import BATCH_ROWS, Block, Input, Reader, readable, record_numbers
+from engine.operators.sources._types import conform, normal_schema, unify_inputs
+
+
+class ParquetReader(Reader):
+    """Reads `.parquet`; a record is a row, counted from 1 in the order of the row groups."""
+
+    version = 1
+    suffixes = (".parquet", ".pq")
+
+    def scan(self, source: Input, known: pa.Schema) -> Iterator[pa.Schema]:
+        """One step: the file's own schema."""
+        with readable(source):
+            own = pq.read_schema(source.file)
+        yield unify_inputs(known, normal_schema(own, source), source)
+
+    def read(self, source: Input, schema: pa.Schema) -> Iterator[Block]:
+        """Batches of at most `BATCH_ROWS` rows."""
+        first = 1
+        with readable(source), pq.ParquetFile(source.file) as file:
+            for batch in file.iter_batches(batch_size=BATCH_ROWS):
+                table = conform(pa.Table.from_batches([batch]), schema)
+                yield Block(table, record_numbers(first, len(table)))
+                first += len(table)
+
+    def count(self, source: Input) -> int | None:
+        """From the file's metadata."""
+        with readable(source):
+            return int(pq.read_metadata(source.file).num_rows)
+
+
+READER = ParquetReader()

@@ -1,0 +1,82 @@
+"""A model of the spec: what its backend needs and takes, and the address and key that never leave the process."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import SecretStr
+
+from engine.errors import did_you_mean
+from engine.model import Backend, ModelConfig
+from engine.registry import backend, backend_names
+from engine.spec.composer import Keys
+from engine.spec.forms import ModelForm
+from engine.spec.nodes import ModelNode, RunOptions
+from engine.spec.problems import Problems
+from engine.spec.scope import Head
+from engine.spec.validate import read_form, read_params
+from engine.spec.values import quoted
+
+_FIELDS = ("model", "revision", "base_url", "api_key")
+_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
+
+
+def read_model(name: str, data: Any, run: RunOptions, problems: Problems) -> tuple[Head, ModelNode | None]:
+    """A model, and what others need to know of it; the node is None where it has problems."""
+    path = ("models", name)
+    form = read_form(ModelForm, data, path, "a model", problems)
+    found = _backend(form, path, problems) if form is not None else None
+    if form is None or form.use is None or found is None:
+        return Head(None, None), None
+    label = f"use: {form.use}"
+    address = run.endpoints.get(name, form.base_url)
+    _check_fields(form, found, label, path, address, problems)
+    params = None
+    if not form.broken("params"):
+        params = read_params(found.Params, form.params or {}, (*path, "params"), label, problems)
+    if params is None:
+        return Head(form.use, found), None
+    config = ModelConfig(
+        name=name,
+        model=form.model,
+        revision=form.revision,
+        base_url=address,
+        api_key=None if form.api_key is None else SecretStr(form.api_key),
+        params=params,
+        concurrency=run.concurrency,
+    )
+    node = ModelNode(name, form.use, config, form.description, tuple(form.tags or ()), form.owner)
+    return Head(form.use, found), node
+
+
+def check_address(address: str, path: Keys, problems: Problems) -> None:
+    """A problem where an address isn't one; it may hold a password, so the message doesn't repeat it."""
+    if not _ADDRESS.fullmatch(address):
+        problems.add(path, "not an address like http://localhost:8000/v1")
+
+
+def _backend(form: ModelForm, path: Keys, problems: Problems) -> type[Backend] | None:
+    if form.use is None:
+        if not form.broken("use"):
+            problems.add((*path, "use"), f"missing (one of: {', '.join(backend_names())})")
+        return None
+    if form.use not in backend_names():
+        problems.add((*path, "use"), f"unknown backend {quoted(form.use)}{did_you_mean(form.use, backend_names())}")
+        return None
+    return backend(form.use)
+
+
+def _check_fields(
+    form: ModelForm, found: type[Backend], label: str, path: Keys, address: str | None, problems: Problems
+) -> None:
+    """Which of model, revision, base_url and api_key there must and may be, as the backend says."""
+    for field in _FIELDS:
+        given = getattr(form, field) is not None
+        if given and field not in found.requires | found.accepts:
+            problems.add((*path, field), f"{label} takes no {field}", of="key")
+        elif not given and field in found.requires and not form.broken(field):
+            if field != "base_url" or address is None:
+                problems.add((*path, field), f"missing ({label} needs it)")
+    if form.base_url is not None:
+        check_address(form.base_url, (*path, "base_url"), problems)

@@ -1,0 +1,122 @@
+"""The typed spec: what everything downstream works with. Nothing in it is unchecked, and nothing of it changes.
+
+Names are what the spec calls things; identities are made elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from engine.errors import Place, Problem
+from engine.model import ModelConfig
+from engine.operator import Params
+from engine.spec.composer import Keys, dotted
+from engine.spec.data_tests import TestArguments
+from engine.spec.document import Document, Part
+
+Verb = Literal["source", "generate", "select", "sql"]
+Severity = Literal["error", "warn"]
+
+
+@dataclass(frozen=True)
+class ModelNode:
+    """A model: the backend that `use:` names and what that backend is given."""
+
+    name: str
+    use: str
+    config: ModelConfig
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class ScoreNode:
+    """A score of a table; `name` is `table.score`, and `rename` is the spec's `as:`."""
+
+    name: str
+    table: str
+    operator: str
+    model: str | None
+    params: Params
+    columns: Mapping[str, str]
+    rename: str | None = None
+
+
+@dataclass(frozen=True)
+class DataTest:
+    """A data test of a table; `path` is where it stands in the spec."""
+
+    name: str
+    args: TestArguments
+    severity: Severity
+    path: Keys
+
+    @property
+    def label(self) -> str:
+        """`unique(row_id)`, `rows(min=100)`: unlike that of any other test of the table."""
+        return f"{self.name}({self.args})"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the test names."""
+        return self.args.columns
+
+
+@dataclass(frozen=True)
+class TableNode:
+    """A table. `operator` and `params` belong to generate and select; a source has params alone, a query neither.
+
+    `inputs` are the tables that it reads, each once: those of `from` in their order, or those that the query names.
+    """
+
+    name: str
+    verb: Verb
+    operator: str | None = None
+    source: str | None = None
+    sql: str | None = None
+    inputs: tuple[str, ...] = ()
+    model: str | None = None
+    params: Params | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    scores: tuple[ScoreNode, ...] = ()
+    tests: tuple[DataTest, ...] = ()
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run. Never part of a fingerprint. `endpoints` replaces the base_url of the models that it names."""
+
+    runner: Literal["local"] = "local"
+    workers: int | None = None
+    concurrency: int = 256
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A spec without errors."""
+
+    version: Literal[1]
+    name: str
+    seed: int
+    description: str | None
+    models: Mapping[str, ModelNode]
+    tables: Mapping[str, TableNode]
+    run: RunOptions
+    file: Path
+    document: Document
+
+    def place(self, path: Keys, of: Part = "value") -> Place:
+        """Where a key or value stands in the spec's file; see `Document.place`."""
+        return self.document.place(path, of)
+
+    def problem(self, path: Keys, message: str, of: Part = "value") -> Problem:
+        """A problem that is found only after the spec was loaded, with a key or value of its file."""
+        return Problem(self.place(path, of), dotted(path), message)

@@ -1,0 +1,73 @@
+"""What pydantic says of a wrong value, as a plain sentence: what was expected, what was found, and the nearest name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from engine.errors import did_you_mean
+from engine.spec.values import describe
+
+_TYPES = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "path_type": "a path",
+}
+_LIMITS = {
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be a finite number",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} items",
+    "too_long": "must have at most {max_length} items",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+}
+
+
+def sentence(errors: Sequence[ErrorDetails], value: Any, *, secret: bool = False) -> str:
+    """One sentence about one value, of all errors that pydantic has for it (a union has one a member)."""
+    found = describe(value, secret=secret)
+    expected = [_TYPES[e["type"]] for e in errors if e["type"] in _TYPES]
+    if len(expected) == len(errors):
+        return f"expected {_either(expected)}, found {found}"
+    error = next(e for e in errors if e["type"] not in _TYPES)
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "literal_error" | "enum":
+            return f"expected {context['expected']}, found {found}{_nearest(value, context['expected'])}"
+        case "string_too_short" | "too_short" if context["min_length"] == 1:
+            return "must not be empty"
+        case kind if kind in _LIMITS:
+            return f"{_LIMITS[kind].format(**context)}, found {found}"
+        case _:
+            return f"{error['msg'][0].lower()}{error['msg'][1:]}, found {found}"
+
+
+def _either(expected: Iterable[str]) -> str:
+    names = list(dict.fromkeys(expected))
+    if "a number" in names and "an integer" in names:
+        names.remove("an integer")
+    return " or ".join(names)
+
+
+def _nearest(value: Any, expected: str) -> str:
+    """The literal that was meant, where one is near; the sentence lists them anyway."""
+    hint = did_you_mean(value, re.findall(r"'([^']*)'", expected)) if isinstance(value, str) else ""
+    return hint if "did you mean" in hint else ""
