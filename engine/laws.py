@@ -77,7 +77,7 @@ def check_select(verdict: pa.Table, given: pa.ChunkedArray, operator: str) -> pa
     ranks = verdict["select_rank"].filter(selected)
     if ranks.null_count or pc.count_distinct(ranks).as_py() != len(ranks):
         raise LawError(f"{operator}: each selected row needs a rank of its own")
-    if not pc.all(pc.equal(pc.is_null(verdict["drop_reason"]), selected)).as_py():
+    if not pc.all(pc.equal(pc.is_null(verdict["drop_reason"]), selected), min_count=0).as_py():
         raise LawError(f"{operator}: a dropped row needs a reason, and a selected row has none")
     return verdict
 

@@ -126,12 +126,6 @@ class Operator:
         """The first paragraph of the function's docstring, for `setwright ops`."""
         return (inspect.getdoc(self.fn) or "").split("\n\n")[0].replace("\n", " ")
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str]]:
-        # A decorated function can't be pickled by name for a worker process; the operator's own name can.
-        from engine.registry import operator
-
-        return operator, (self.kind.value, self.name)
-
 
 def generator(
     *,

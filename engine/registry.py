@@ -5,8 +5,10 @@ Listing names reads the folder and imports nothing; an operator's file is import
 
 from __future__ import annotations
 
+import copyreg
 import importlib
 import pkgutil
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -58,6 +60,14 @@ def backend(name: str) -> type[Backend]:
         if isinstance(v, type) and issubclass(v, Backend) and v.__module__ == module.__name__
     )
     return found
+
+
+def _reduce(op: Operator) -> tuple[Callable[[str, str], Operator], tuple[str, str]]:
+    """How an operator travels to a worker: a decorated function can't be pickled by name, the operator's name can."""
+    return operator, (op.kind.value, op.name)
+
+
+copyreg.pickle(Operator, _reduce)
 
 
 def _module_names(folder: Path) -> tuple[str, ...]:

@@ -67,7 +67,11 @@ def test_conform_casts_safely_and_orders_columns():
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [({"extra": [1], "n": [1]}, "undeclared extra"), ({}, "missing n"), ({"n": ["text"]}, "column n has the type string")],
+    [
+        ({"extra": [1], "n": [1]}, "undeclared extra"),
+        ({}, "missing n"),
+        ({"n": ["text"]}, "column n has the type string"),
+    ],
 )
 def test_conform_refuses_what_is_not_declared(columns, message):
     with pytest.raises(laws.LawError, match=message):

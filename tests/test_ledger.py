@@ -63,7 +63,9 @@ def test_the_mirror_follows_without_loss(ledger, tmp_path):
 
     def rows():
         ledger.mirror(folder, batch_rows=7)
-        return duckdb.sql(f"SELECT call_id, error, row_id FROM read_parquet('{folder}/*.parquet') ORDER BY seq").fetchall()
+        return duckdb.sql(
+            f"SELECT call_id, error, row_id FROM read_parquet('{folder}/*.parquet') ORDER BY seq"
+        ).fetchall()
 
     assert rows() == []
     asyncio.run(ledger.record([call(i.to_bytes(16, "big")) for i in range(20)]))

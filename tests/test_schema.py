@@ -55,7 +55,9 @@ def test_neighbouring_columns_never_run_into_each_other(rows):
 
 def test_integral_floats_and_integers_agree():
     """So that a column read as integers first and as floats later gives the same ids."""
-    assert schema.content_digests(pa.table({"a": [1, 2]}), ["a"]) == schema.content_digests(pa.table({"a": [1.0, 2.0]}), ["a"])
+    assert schema.content_digests(pa.table({"a": [1, 2]}), ["a"]) == schema.content_digests(
+        pa.table({"a": [1.0, 2.0]}), ["a"]
+    )
 
 
 def test_known_values_stay():

@@ -18,7 +18,8 @@ from engine.plan.sql import columns_read, expression_type, result_schema
 from engine.plan.steps import Columns, Step, Verb
 from engine.relation import PICK_COLUMNS
 from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID, VERDICT
-from engine.spec.nodes import Spec
+from engine.spec.data_tests import Sql
+from engine.spec.nodes import DataTest, Spec
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,9 @@ class ColumnsPass:
     def _missing(self, step: Step, at: tuple[str, ...], name: str, candidates: Sequence[str], view: View) -> None:
         wanted = " or ".join(repr(c) for c in candidates)
         hint = did_you_mean(candidates[0], view)
+        if not step.sources:
+            self._problem(step, (), f"{step.label} reads the column {wanted}: give it a table by `from`")
+            return
         cure = "" if at else f"; point columns.{name} at another"
         self._problem(
             step, at, f"{step.label} reads the column {wanted}, which {step.sources[0]} doesn't have{hint}{cure}"
@@ -119,7 +123,7 @@ class ColumnsPass:
 
     def _expressions(self, step: Step, view: View) -> dict[str, str]:
         assert step.operator is not None
-        schema = pa.schema([(name, column.type) for name, column in view.items()])
+        schema = _schema(view)
         found = {}
         for name in step.operator.expressions:
             text = getattr(step.params, name)
@@ -135,9 +139,7 @@ class ColumnsPass:
 
     def _sql(self, step: Step) -> Columns | None:
         assert step.text is not None
-        schemas = {
-            name: pa.schema([(c, column.type) for c, column in self.views[name].items()]) for name in step.sources
-        }
+        schemas = {name: _schema(self.views[name]) for name in step.sources}
         try:
             schema = result_schema(step.text, schemas)
         except duckdb.Error as e:
@@ -169,16 +171,27 @@ class ColumnsPass:
         view = self.views[step.table]
         owners = {}
         for test in step.tests:
+            if isinstance(test.args, Sql):
+                owners |= self._query_owners(step, test)
             for name in test.columns:
                 if name in view:
                     owners[name] = view[name].owner
                 else:
                     hint = did_you_mean(name, view)
-                    place = self.spec.place(test.path)
-                    self.problems.append(
-                        Problem(place, _dotted(test.path), f"{step.table} has no column {name!r}{hint}")
-                    )
+                    self.problems.append(self.spec.problem(test.path, f"{step.table} has no column {name!r}{hint}"))
         return Columns(owners=owners)
+
+    def _query_owners(self, step: Step, test: DataTest) -> dict[str, str]:
+        """The columns that a `sql` test mentions."""
+        assert isinstance(test.args, Sql)
+        view = self.views[step.table]
+        try:
+            result_schema(test.args.query, {step.table: _schema(view)})
+        except duckdb.Error as e:
+            self.problems.append(self.spec.problem(test.path, _first_line(e)))
+            return {}
+        mentioned = columns_read(test.args.query)
+        return {name: c.owner for name, c in view.items() if mentioned is None or name.lower() in mentioned}
 
     def _check_new(self, step: Step, writes: Mapping[str, pa.DataType], view: View) -> None:
         for name in writes.keys() & (view.keys() | {ROW_ID, PARENT_ID}):
@@ -204,8 +217,7 @@ class ColumnsPass:
 
     def _problem(self, step: Step, at: tuple[str | int, ...], message: str, of: str = "value") -> None:
         path = (*step.path, *at)
-        place = self.spec.place(path, of="key" if of == "key" or not at else "value")
-        self.problems.append(Problem(place, _dotted(path), message))
+        self.problems.append(self.spec.problem(path, message, "key" if of == "key" or not at else "value"))
 
 
 def score_columns(rename: str | None, declared: Iterable[str]) -> dict[str, str]:
@@ -224,8 +236,8 @@ def _named(expression: str, view: View) -> list[str]:
     return [name for name in view if mentioned is None or name.lower() in mentioned]
 
 
-def _dotted(path: Sequence[str | int]) -> str:
-    return ".".join(str(p) for p in path)
+def _schema(view: View) -> pa.Schema:
+    return pa.schema([(name, column.type) for name, column in view.items()])
 
 
 def _first_line(error: Exception) -> str:

@@ -42,23 +42,31 @@ def columns_read(query: str) -> frozenset[str] | None:
     It may read any with a star, a natural join, a pivot, or a table's name in the place of a column.
     """
     document = _parse(query)
+    if document["error"]:  # DuckDB can't write every query as JSON: a pivot, for one
+        return None
     names: set[str] = set()
+    bare: set[str] = set()  # names that stand alone: a column, or a whole table as one value
     tables: set[str] = set()
     for node in _walk(document):
         kind = node.get("type")
-        if node.get("class") == "STAR" or kind == "PIVOT" or node.get("ref_type") == "NATURAL":
+        if node.get("class") == "STAR" or node.get("ref_type") == "NATURAL":
             return None
         if kind == "BASE_TABLE":
             tables |= {node["table_name"].lower(), node["alias"].lower()}
         elif kind == "COLUMN_REF":
-            names |= {name.lower() for name in node["column_names"][-1:]}
+            parts = {name.lower() for name in node["column_names"]}  # table.column, or column.field
+            names |= parts
+            bare |= parts if len(parts) == 1 else set()
         names |= {name.lower() for name in node.get("using_columns") or ()}
-    return None if names & tables else frozenset(names)
+    return None if bare & tables else frozenset(names)
 
 
 def keeps_order(query: str) -> bool:
     """Whether the order of a query's rows is decided: by an ORDER BY, or as a plain scan of one table."""
-    node = _parse(query)["statements"][0]["node"]
+    document = _parse(query)
+    if document["error"]:
+        return False
+    node = document["statements"][0]["node"]
     modifiers = {m["type"] for m in node["modifiers"]}
     if "ORDER_MODIFIER" in modifiers:
         return True

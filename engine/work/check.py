@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import duckdb
 import pyarrow as pa
-from engine.spec.data_tests import AcceptedValues, NotNull, Range, Rows, Sql, Unique
-from engine.spec.nodes import DataTest
 
 from engine.relation import view_sql
 from engine.sandbox import sandbox, seal
 from engine.schema import ID_FIELDS
+from engine.spec.data_tests import AcceptedValues, NotNull, Range, Rows, Sql, Unique
+from engine.spec.nodes import DataTest
 from engine.work.job import Job, Result
 
 RESULTS = pa.schema(

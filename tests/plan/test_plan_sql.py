@@ -1,0 +1,63 @@
+"""What DuckDB's parser and binder say of a query, without running it."""
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from engine.plan.sql import columns_read, expression_type, keeps_order, result_schema
+from engine.schema import MESSAGES
+
+T = pa.schema([("row_id", pa.string()), ("a", pa.int64()), ("b", pa.float64()), ("m", MESSAGES)])
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("SELECT a, b + 1 AS c FROM t WHERE length(x) > 2", {"a", "b", "x"}),
+        ("SELECT t.a FROM t JOIN u USING (row_id)", {"t", "a", "row_id"}),
+        ("SELECT m[1].role FROM t", {"m"}),
+        ("SELECT t.m FROM t", {"t", "m"}),
+        ("SELECT a FROM t WHERE A IN (SELECT q FROM u)", {"a", "q"}),
+        ("SELECT * FROM t", None),
+        ("FROM t", None),
+        ("SELECT * EXCLUDE (a) FROM t", None),
+        ("SELECT COLUMNS('a.*') FROM t", None),
+        ("SELECT a FROM t NATURAL JOIN u", None),
+        ("SELECT md5(t::VARCHAR) FROM t", None),
+        ("SELECT a FROM (PIVOT t ON a USING sum(b))", None),
+    ],
+)
+def test_columns_read(query, names):
+    found = columns_read(query)
+    assert found == (None if names is None else frozenset(names))
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("SELECT a FROM t", True),
+        ("SELECT a FROM t WHERE b > 1 LIMIT 3", True),
+        ("SELECT a, sum(b) FROM t GROUP BY a", False),
+        ("SELECT a, sum(b) FROM t GROUP BY a ORDER BY a", True),
+        ("SELECT DISTINCT a FROM t", False),
+        ("SELECT a FROM t JOIN u USING (row_id)", False),
+        ("SELECT a FROM t UNION ALL SELECT a FROM u", False),
+        ("WITH c AS (SELECT a FROM t GROUP BY a) SELECT a FROM c", False),
+    ],
+)
+def test_keeps_order(query, kept):
+    assert keeps_order(query) is kept
+
+
+def test_result_schema_binds_without_rows():
+    schema = result_schema("SELECT t.a, u.b AS c, t.m FROM t JOIN u USING (row_id)", {"t": T, "u": T})
+    assert schema.names == ["a", "c", "m"]
+    assert schema.field("a").type == pa.int64()
+    with pytest.raises(duckdb.Error, match="nothing"):
+        result_schema("SELECT nothing FROM t", {"t": T})
+
+
+def test_expression_type():
+    assert expression_type("a * b > 2", T) == pa.bool_()
+    with pytest.raises(duckdb.Error):
+        expression_type("a || ", T)
