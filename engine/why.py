@@ -132,7 +132,8 @@ class _Tracer:
         ref, row_id, parent = self._refs[table], row[ROW_ID], row.get(PARENT_ID)
         if ref["verb"] == "generate":
             return None if parent is None else (str(ref["from"]), parent)
-        read = set(self._manifest(relation.fingerprint).payload["inputs"].values())
+        inputs = self._manifest(relation.fingerprint).payload["inputs"]
+        read = {fingerprint for what, fingerprint in inputs.items() if what.partition(".")[2] == "rows"}
         sources = [name for name, source in self.tables.items() if source.fingerprint in read]
         for source in sources:
             if self._row(_base(self.tables[source]).fingerprint, row_id) is not None:

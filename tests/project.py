@@ -56,6 +56,14 @@ class Project:
             con.close()
             ledger.close()
 
+    def calls(self) -> int:
+        """Answered calls in the ledger."""
+        ledger = Ledger(self.home)
+        try:
+            return ledger.count()
+        finally:
+            ledger.close()
+
     def open_catalog(self) -> duckdb.DuckDBPyConnection:
         """As any DuckDB client would."""
         return duckdb.connect(str(self.home / "catalog.duckdb"), read_only=True)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.options import home_option, json_option, spec_argument
+from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.text import columns, echo_json, seconds
 
 if TYPE_CHECKING:
     from engine.builds import Report
 
 
-@click.command()
+@click.command(cls=Command)
 @spec_argument
 @click.option("--select", "selection", metavar="NAMES", help="Nodes to build, in dbt's language: a+, +a, tag:x.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Rows of each source at most.")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.options import home_option, json_option, spec_argument
+from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.text import columns, count, echo_json
 
 if TYPE_CHECKING:
     from engine.plan.steps import Plan, Planned
 
 
-@click.command()
+@click.command(cls=Command)
 @spec_argument
 @click.option("--select", "selection", metavar="NAMES", help="Nodes to build, in dbt's language: a+, +a, tag:x.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Rows of each source at most.")
@@ -45,14 +45,16 @@ def render(plan: Plan) -> str:
         (s.name, s.step.label, s.status, _figure(s.estimate.rows, s.estimate.exact), _calls(s), "; ".join(s.why))
         for s in plan.steps.values()
     ]
-    calls = [s.estimate.calls for s in plan.pending()]
-    known = sum(c or 0 for c in calls)
-    about = "" if all(s.estimate.exact for s in plan.pending()) else "about "
+    return columns(("step", "does", "status", "rows in", "calls", "why"), rows, right=(3, 4)) + "\n\n" + _totals(plan)
+
+
+def _totals(plan: Plan) -> str:
+    asking = [s.estimate for s in plan.pending() if s.estimate.calls != 0]
+    known = sum(e.calls or 0 for e in asking)
+    about = "" if all(e.exact for e in asking) else "about "
     total = f"{len(plan.pending())} of {len(plan.steps)} steps to build, {about}{known:,} model calls"
-    unknown = sum(c is None for c in calls)
-    if unknown:
-        total += f", and those of {unknown} steps whose rows aren't known yet"
-    return columns(("step", "does", "status", "rows in", "calls", "why"), rows, right=(3, 4)) + "\n\n" + total
+    unknown = sum(e.calls is None for e in asking)
+    return total + (f", and those of {unknown} steps whose rows aren't known yet" if unknown else "")
 
 
 def _figure(n: int | None, exact: bool) -> str:
@@ -60,7 +62,8 @@ def _figure(n: int | None, exact: bool) -> str:
 
 
 def _calls(s: Planned) -> str:
-    return "" if s.step.model is None else _figure(s.estimate.calls, s.estimate.exact)
+    calls = s.estimate.calls
+    return "" if s.step.model is None else _figure(calls, s.estimate.exact or calls == 0)
 
 
 def _record(s: Planned) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import home_option, json_option, spec_argument
+from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.sql import render
 from engine.cli.text import columns, echo_json
 from engine.errors import SetwrightError, did_you_mean
 
 
-@click.command()
+@click.command(cls=Command)
 @spec_argument
 @click.argument("table", required=False)
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Rows printed for people.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.options import home_option, json_option
+from engine.cli.options import Command, home_option, json_option
 from engine.cli.text import columns, echo_json, shorten
 from engine.errors import SetwrightError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("arguments", nargs=-1, metavar="[SPEC] [QUERY | NAME]")
 @click.option("--list", "listing", is_flag=True, help="List the shipped queries, each of which runs by its NAME.")
 @click.option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli.options import home_option, json_option, spec_argument
-from engine.cli.text import columns, echo_json
+from engine.cli.text import columns, echo_json, shorten
 from engine.errors import ExitCode, SetwrightError, did_you_mean
 
 if TYPE_CHECKING:
@@ -84,7 +84,10 @@ def _outcomes(store: Store, report: Report, tables: list[str]) -> Iterator[dict[
 
 def render(outcomes: list[dict[str, Any]]) -> str:
     """A line for each test, and a line of totals."""
-    rows = [(o["table"], o["test"], o["outcome"], o["failures"] or "", o["detail"]) for o in outcomes]
+    rows = [
+        (o["table"], o["test"] and shorten(o["test"], 60), o["outcome"], o["failures"] or "", o["detail"])
+        for o in outcomes
+    ]
     states = [o["outcome"] for o in outcomes]
     totals = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     return columns(("table", "test", "outcome", "failures", "detail"), rows, right=(3,)) + f"\n\n{totals}"

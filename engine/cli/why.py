@@ -78,7 +78,8 @@ def _stage(stage: Stage) -> Iterator[str]:
 
 
 def _settings(params: Mapping[str, Any]) -> str:
-    return f" ({', '.join(f'{k}: {shorten(v, 60)}' for k, v in params.items())})" if params else ""
+    given = [f"{name}: {shorten(value, 60)}" for name, value in params.items() if value not in (None, "", [], {})]
+    return f" ({', '.join(given)})" if given else ""
 
 
 def _verdict(verdict: RowVerdict) -> Iterator[str]:
@@ -96,7 +97,7 @@ def _fields(row: Mapping[str, Any], indent: str) -> Iterator[str]:
     """A row's columns but for the empty ones, and without `messages` where its turns stand beside it."""
     hidden = {"row_id", "parent_id"} | ({"messages"} if row.get("instruction") or row.get("response") else set())
     for name, value in row.items():
-        if value is not None and name not in hidden:
+        if value not in (None, "") and name not in hidden:
             yield f"{indent}{name}: {_short(value)}"
 
 

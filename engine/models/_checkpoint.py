@@ -95,12 +95,17 @@ class Checkpoint:
 
         try:
             patterns = [f"*{suffix}" for suffix in SUFFIXES]
-            path = snapshot_download(self.name, revision=self.commit, allow_patterns=patterns, ignore_patterns="*/*")
+            # by its branch, so that the cache remembers which commit the branch is at
+            path = snapshot_download(self.name, revision=self.revision, allow_patterns=patterns, ignore_patterns="*/*")
         except Exception as e:  # the hub's client raises its own, its HTTP library's and OSError
             raise SetwrightError(
-                f"{self.name}@{self.commit}: the download failed: {e}",
+                f"{self.name} ({self.revision}): the download failed: {e}",
                 cure="check the connection; a gated model needs HF_TOKEN and its licence accepted on the hub",
             ) from e
+        if Path(path).name != self.commit:
+            raise SetwrightError(
+                f"{self.name}: {self.revision} moved from {self.commit} to {Path(path).name} just now", cure="build again"
+            )
         return Path(path)
 
 

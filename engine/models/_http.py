@@ -163,9 +163,9 @@ class Endpoint:
         was_down = self._limiter.down
         self._gate.leave(permit, outcome, pause)
         if self._limiter.down and not was_down:
-            log.warning("%s: %s is down; waiting for it for %g s", self._name, self._shown, self._budgets.patience_s)
+            log.warning("%s: %s answers no call; waiting %g s for it", self._name, self._shown, self._budgets.patience_s)
         elif was_down and not self._limiter.down:
-            log.warning("%s: %s is back", self._name, self._shown)
+            log.warning("%s: %s answers again", self._name, self._shown)
 
     async def _send(self, url: URL, payload: bytes, headers: Mapping[str, str]) -> Any:
         assert self._session is not None, "start() comes before the first call"

@@ -110,11 +110,13 @@ class Limiter:
             self._fail(permit, outcome, probed)
 
     def _fail(self, permit: Permit, outcome: Outcome, probed: bool) -> None:
-        if outcome in (Outcome.THROTTLED, Outcome.TIMED_OUT) and permit.number > self._started_at_cut:
+        overload = outcome in (Outcome.THROTTLED, Outcome.TIMED_OUT)
+        news = not overload or permit.number > self._started_at_cut
+        if overload and news:
             self._step = max(1.0, self.limit / ROUND_TRIPS)
             self.limit = max(1.0, self.limit * CUT)
             self._started_at_cut = self._started
-        self._failures += 1
+        self._failures += news
         found_down = self.down_since is None and (outcome is Outcome.UNREACHABLE or self._failures >= DOWN_AFTER)
         if found_down:
             self.down_since = self._clock()

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch  # noqa: TID253  imported by the backend in its worker's thread, never by a plan
 import transformers  # noqa: TID253
@@ -21,21 +21,11 @@ from engine.model import Answer, Capability, Request, Sampling
 from engine.models import _decoding, _forward
 from engine.models._encoding import Choice, Conversation, Draft, Encoder, Item, Passage, Scored
 
+if TYPE_CHECKING:
+    from engine.models.transformers import TransformersParams
+
 CAUSAL = frozenset(Capability) - {Capability.REWARD}
 SAFE: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to load and run a checkpoint; the parameters are described in `transformers`."""
-
-    sampling: Sampling
-    dtype: str
-    device: str
-    attn_implementation: str | None
-    chat_template: str | None
-    max_length: int | None
-    pooling: str
 
 
 @dataclass(frozen=True)
@@ -90,19 +80,19 @@ class TorchWorker:
                 raise TypeError(f"no batch is made of {type(other).__name__}")
 
 
-def load(folder: Path, name: str, settings: Settings) -> TorchWorker:
-    """Load the checkpoint in `folder`; `name` is for messages.
+def load(folder: Path, name: str, params: TransformersParams, sampling: Sampling) -> TorchWorker:
+    """Load the checkpoint in `folder`; `name` is for messages, `sampling` holds the model node's defaults.
 
     Raises:
         SetwrightError: it can't be loaded, it lacks weights or a tokenizer, or the device isn't there.
     """
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    device = _device(settings.device)
+    device = _device(params.device)
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **SAFE)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **SAFE)
         auto_class, kinds = _family(config, name)
-        model = _load_model(auto_class, folder, name, settings).to(device)
+        model = _load_model(auto_class, folder, name, params).to(device)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as e:
         raise SetwrightError(
             f"{name} can't be loaded: {e}",
@@ -118,13 +108,13 @@ def load(folder: Path, name: str, settings: Settings) -> TorchWorker:
         encoder=Encoder(
             tokenizer,
             limit=_limit(config, tokenizer),
-            defaults=settings.sampling if stored is None else settings.sampling.over(_sampling(stored)),
-            chat_template=settings.chat_template,
-            max_length=settings.max_length,
+            defaults=sampling if stored is None else sampling.over(_sampling(stored)),
+            chat_template=params.chat_template,
+            max_length=params.max_length,
         ),
         kinds=kinds,
         ends=_ends(stored, tokenizer),
-        pooling=settings.pooling,
+        pooling=params.pooling,
     )
 
 
@@ -143,10 +133,10 @@ def _family(config: Any, name: str) -> tuple[Any, frozenset[Capability]]:
     return transformers.AutoModel, frozenset({Capability.EMBED})
 
 
-def _load_model(auto_class: Any, folder: Path, name: str, settings: Settings) -> Any:
-    chosen = {} if settings.attn_implementation is None else {"attn_implementation": settings.attn_implementation}
+def _load_model(auto_class: Any, folder: Path, name: str, params: TransformersParams) -> Any:
+    chosen = {} if params.attn_implementation is None else {"attn_implementation": params.attn_implementation}
     model, info = auto_class.from_pretrained(
-        folder, dtype=settings.dtype, use_safetensors=True, output_loading_info=True, **chosen, **SAFE
+        folder, dtype=params.dtype, use_safetensors=True, output_loading_info=True, **chosen, **SAFE
     )
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)  # no embedding reads a pooler
     if missing:

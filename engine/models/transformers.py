@@ -143,8 +143,4 @@ class TransformersBackend(Backend):
                 f"model {self.config.name}: use: transformers needs torch and transformers ({e})",
                 cure="pip install 'setwright[train]'",
             ) from e
-        p = self.params
-        settings = _torch.Settings(
-            self.sampling, p.dtype, p.device, p.attn_implementation, p.chat_template, p.max_length, p.pooling
-        )
-        return _torch.load(self.checkpoint.fetch(), str(self.config.model), settings)
+        return _torch.load(self.checkpoint.fetch(), str(self.config.model), self.params, self.sampling)

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.schema import is_list, is_text
-from engine.shapes._shape import Problem, Talk, lists, message_fields, talk_of
+from engine.schema import is_text
+from engine.shapes._shape import Problem, message_fields
+from engine.shapes._talk import Talk, lists, talk_of
 
 FUNCTION = pa.struct([("name", pa.string()), ("arguments", pa.string())])
 CALL = pa.struct([("id", pa.string()), ("type", pa.string()), ("function", FUNCTION)])
@@ -91,7 +92,9 @@ def _call(found: Any) -> dict[str, Any]:
 
 def _as_text(values: pa.Array) -> pa.Array:
     """Typed arguments as JSON text. A null field is left out: Arrow has it where other calls have that argument."""
-    dumped = [None if value is None else json.dumps(_without_nulls(value), ensure_ascii=False) for value in values.to_pylist()]
+    dumped = [
+        None if value is None else json.dumps(_without_nulls(value), ensure_ascii=False) for value in values.to_pylist()
+    ]
     return pa.array(dumped, pa.string())
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.schema import is_list, is_text
-from engine.shapes._shape import Problem, Talk, message_fields, null_rows, one, single, talk_of, text_fields
+from engine.shapes._shape import Problem, message_fields, null_rows, one, text_fields
+from engine.shapes._talk import Talk, joined, lists, single, talk_of
 from engine.shapes._tools import canonical_calls
 
 LAYOUTS = (("role", "content"), ("from", "value"))
@@ -24,12 +25,15 @@ CALL = "function_call"
 """The role of a ShareGPT turn in which the assistant calls a tool; never a role of canonical messages."""
 
 SHAREGPT_ROLES = {
-    **{name: "user" for name in ("human", "user")},
-    **{name: "assistant" for name in ("gpt", "assistant", "chatgpt", "model")},
-    **{name: CALL for name in ("function_call", "tool_call")},
-    **{name: "tool" for name in ("observation", "tool", "tool_response", "function_response")},
+    **dict.fromkeys(("human", "user"), "user"),
+    **dict.fromkeys(("gpt", "assistant", "chatgpt", "model"), "assistant"),
+    **dict.fromkeys(("function_call", "tool_call"), CALL),
+    **dict.fromkeys(("observation", "tool", "tool_response", "function_response"), "tool"),
     "system": "system",
 }
+
+ANY_ROLES = {**OPENAI_ROLES, **{name: role for name, role in SHAREGPT_ROLES.items() if role != CALL}}
+"""For prompts and answers, which come in either layout."""
 
 
 def layout(kind: pa.DataType) -> tuple[str, str] | None:
@@ -58,9 +62,32 @@ def conversation(column: pa.Array, name: str, roles: Mapping[str, str]) -> tuple
     return canonical, [
         *_absent(column, name),
         *talk.problems(roles_wrong, name, names[0], expected),
-        *talk.problems(parts_wrong, name, names[1], "parts that can't be told as one text: only a single text part can"),
+        *talk.problems(parts_wrong, name, names[1], "parts that are not one text (a single part of type text is)"),
         *talk.problems(silent, name, names[1], "null, in a message that calls no tool"),
     ]
+
+
+def is_turns(schema: pa.Schema, name: str) -> bool:
+    """Whether there is a column of this name that is text, one message, or messages."""
+    kind = schema.field(name).type if name in schema.names else pa.null()
+    return is_text(kind) or layout(kind) is not None or layout(pa.list_(kind)) is not None
+
+
+def turns(column: pa.Array, name: str, role: str) -> tuple[Talk, list[Problem]]:
+    """A column of text (one message of this role), of single messages, or of conversations, in canonical form."""
+    if is_text(column.type):
+        return single(column, role), null_rows(column, name)
+    if pa.types.is_struct(column.type):
+        valid = np.asarray(column.is_valid())
+        column = lists(column.drop_null(), valid.astype(np.int64), valid)
+    return conversation(column, name, ANY_ROLES)
+
+
+def prompt_turns(table: pa.Table, name: str) -> tuple[Talk, list[Problem]]:
+    """A column with prompts; a prompt that is text has the text of a column `system` before it, where there is one."""
+    column = one(table, name)
+    talk, problems = turns(column, name, "user")
+    return (joined([system_turn(table), talk]) if is_text(column.type) else talk), problems
 
 
 def system_turn(table: pa.Table) -> Talk:
@@ -100,7 +127,7 @@ def _text_of(content: pa.Array) -> tuple[pa.Array, pa.Array]:
         return content, pa.array(np.zeros(len(content), bool))
     parts = talk_of(content)
     first = parts.starts.clip(max=max(int(parts.lengths.sum()) - 1, 0))
-    alone = pa.array((parts.lengths == 1))
+    alone = pa.array(parts.lengths == 1)
     at = pc.if_else(alone, pa.array(first), pa.scalar(None, pa.int64()))
     plain = pc.and_(alone, pc.fill_null(pc.equal(parts.fields["type"].take(at), "text"), False))
     for name, values in parts.fields.items():

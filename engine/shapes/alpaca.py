@@ -12,19 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.schema import is_list, is_text
-from engine.shapes._shape import (
-    Filled,
-    Problem,
-    Shape,
-    Talk,
-    add,
-    joined,
-    last_assistant,
-    null_rows,
-    one,
-    single,
-    text_fields,
-)
+from engine.shapes._shape import Filled, Problem, Shape, add, null_rows, one, text_fields
+from engine.shapes._talk import Talk, joined, last_assistant, single
 from engine.shapes._turns import system_turn
 
 

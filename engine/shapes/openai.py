@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from engine.shapes._shape import Filled, Shape, add, first_user, last_assistant, one, replaced
+from engine.shapes._shape import Filled, Shape, add, one, replaced
+from engine.shapes._talk import first_user, last_assistant
 from engine.shapes._turns import LAYOUTS, OPENAI_ROLES, conversation, layout
 
 

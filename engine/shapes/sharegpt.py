@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.shapes._shape import Filled, Problem, Shape, Talk, add, first_user, joined, last_assistant, one
+from engine.shapes._shape import Filled, Problem, Shape, add, one
+from engine.shapes._talk import Talk, first_user, joined, last_assistant
 from engine.shapes._tools import parsed_calls
 from engine.shapes._turns import CALL, SHAREGPT_ROLES, conversation, layout, system_turn
 
@@ -72,4 +73,6 @@ def first_system(talk: Talk) -> pa.Array:
     return pc.if_else(is_system, talk.fields["content"].take(at), pa.scalar(None, pa.string()))
 
 
-SHAREGPT = Shape("sharegpt", "a column conversations of {from, value} or {role, content}", detect, ("messages", "tools"), fill)
+SHAREGPT = Shape(
+    "sharegpt", "a column conversations of {from, value} or {role, content}", detect, ("messages", "tools"), fill
+)

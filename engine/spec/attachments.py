@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.operator import Kind
 from engine.spec.composer import Keys
-from engine.spec.data_tests import DATA_TESTS
+from engine.spec.data_tests import DATA_TESTS, Sql
 from engine.spec.forms import NAME, ScoreForm, TestForm
 from engine.spec.nodes import DataTest, ScoreNode
 from engine.spec.scope import Scope, SqlText
@@ -49,7 +49,7 @@ def _check_name(form: ScoreForm, names: set[str], path: Keys, scope: Scope) -> N
     assert name is not None
     at = (*path, "as" if form.as_ else "score")
     if form.as_ is not None and (form.as_ in _TAKEN or not re.fullmatch(NAME, form.as_)):
-        scope.problems.add(at, f"{quoted(form.as_)} can't name a score: use a-z, 0-9 and _, a letter first, and neither from nor tests")
+        scope.problems.add(at, "a name is made of a-z, 0-9 and _, begins with a letter, and is neither from nor tests")
     elif name in names:
         scope.problems.add(at, f"a second score named {quoted(name)} on this table; give it another name by `as:`")
     names.add(name)
@@ -75,13 +75,14 @@ def _read_test(table: str, item: Any, path: Keys, scope: Scope) -> DataTest | No
         return None
     kinds = [kind for kind in DATA_TESTS if getattr(form, kind) is not None]
     if len(kinds) != 1:
-        scope.problems.add(path, f"a data test has one of: {', '.join(DATA_TESTS)}")
+        if kinds or item.keys() <= {"severity"}:  # a key that is no test has been reported
+            scope.problems.add(path, f"a data test has one of: {', '.join(DATA_TESTS)}")
         return None
     (kind,) = kinds
     args = read_params(DATA_TESTS[kind], getattr(form, kind), (*path, kind), f"the test {kind}", scope.problems)
     if args is None:
         return None
     test = DataTest(kind, args, form.severity or "error", path)
-    if kind == "sql":
+    if isinstance(args, Sql):
         scope.test_queries.append(SqlText((*path, kind), args.query, table))
     return test

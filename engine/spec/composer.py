@@ -79,7 +79,8 @@ class Composer:
             root.value = BROKEN
         if not self._at(StreamEndEvent):
             mark = self._loader.peek_event().start_mark
-            self._report(Node(None, mark.line, mark.column), (), "a second document begins here; a spec is one document")
+            second = Node(None, mark.line, mark.column)
+            self._report(second, (), "a second document begins here; a spec is one document")
         return root
 
     def _next(self) -> Any:
@@ -92,10 +93,10 @@ class Composer:
         event = self._next()
         node = Node(BROKEN, event.start_mark.line, event.start_mark.column)
         if isinstance(event, AliasEvent):
-            self._alias(node, event.anchor, path)
+            self._alias(node, str(event.anchor), path)
             return node
         if len(path) > MAX_DEPTH:
-            raise TooDeepError(problem=f"the document is nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+            raise TooDeepError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
         if event.anchor:
             self._anchors[event.anchor] = None
         if isinstance(event, ScalarEvent):

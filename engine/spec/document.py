@@ -6,6 +6,7 @@ A file that can't be read as YAML ends here, with the place. What the values mea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,8 +22,8 @@ Part = Literal["key", "value"]
 # What libyaml says, and what usually lies behind it.
 _HINTS = {
     "mapping values are not allowed": "quote a text that holds ': ', and check the indentation",
-    "violates indentation": "indent with spaces",
-    "cannot start any token": "quote a text that begins with it",
+    "tab character": "indent with spaces",
+    "can't begin with": "put it in quotes",
     "expected ',' or '}'": 'quote "${NAME}" inside { }, and close every brace',
     "expected ',' or ']'": "close every bracket",
     "did not find expected key": "check the indentation of this line and of those above",
@@ -64,6 +65,10 @@ class Document:
         known = () if document.data is BROKEN else (Problem(document.place(()), "", message),)
         raise SpecError([*composer.problems, *known])
 
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.text.splitlines()
+
     @property
     def data(self) -> Any:
         """The document's plain values; `BROKEN` stands where a problem was reported."""
@@ -89,7 +94,7 @@ class Document:
         folded, or a variable of the environment was put in.
         """
         start = self.place(path)
-        lines = self.text.splitlines()
+        lines = self._lines
         begin = text.rfind("\n", 0, offset) + 1
         wanted = text[begin:].partition("\n")[0]
         number, column = start.line - 1 + text.count("\n", 0, offset), 0
@@ -139,9 +144,18 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     place = Place(file, mark.line + 1, mark.column + 1)
     if isinstance(error, TooDeepError):
         return Problem(place, "", str(error.problem))
-    said = "a tab violates indentation" if text.splitlines()[mark.line][mark.column :][:1] == "\t" else str(error.problem)
-    hint = next((f"; {hint}" for part, hint in _HINTS.items() if part in said), "")
-    return Problem(place, "", f"not YAML: {said}{hint}")
+    return Problem(place, "", f"not YAML: {_said(error, mark, text)}")
+
+
+def _said(error: yaml.MarkedYAMLError, mark: yaml.Mark, text: str) -> str:
+    """Libyaml's words, made plainer, and the cure where one is known."""
+    said = str(error.problem)
+    if "cannot start any token" in said:
+        found = text.splitlines()[mark.line][mark.column]
+        said = "found a tab character" if found == "\t" else f"a value can't begin with {found}"
+    if error.context_mark is not None and "flow" in str(error.context) and error.context_mark.line != mark.line:
+        said += f" (it began in line {error.context_mark.line + 1})"
+    return said + next((f"; {hint}" for part, hint in _HINTS.items() if part in said), "")
 
 
 def _place_after(text: str, file: str) -> Place:

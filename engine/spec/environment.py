@@ -46,7 +46,8 @@ class Reader:
         values = [self._value(match, text, path) for match in matches]
         if None in values:
             return BROKEN
-        filled = _REFERENCE.sub(lambda _, rest=iter(values): next(rest), text)
+        rest = iter(values)
+        filled = _REFERENCE.sub(lambda _: str(next(rest)), text)
         return FromEnvironment(filled) if any(match["name"] for match in matches) else filled
 
     def _value(self, match: re.Match[str], text: str, path: Keys) -> str | None:
@@ -62,9 +63,11 @@ class Reader:
                 "read it in a model's api_key, or rename the variable if it holds no secret"
             )
         else:
-            value = self._environ.get(name, default)
+            value = self._environ.get(name)
+            if default is not None:
+                return value or str(default)  # as in a shell, the default stands in for an empty value, too
             if value is not None:
-                return value if value or default is None else default  # as in a shell, it stands in for an empty one, too
+                return value
             problem = f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
         self._problems.add(path, problem, place=self._problems.within(path, text, match.start()))
         return None

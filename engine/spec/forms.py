@@ -1,8 +1,8 @@
 """What may stand in a spec's file: the keys of each mapping, their types and what they are for.
 
 The loader reads with these and the JSON Schema for editors is made of them. Which keys go together (a table's verb and
-its params, a backend and its address) is decided by the loader. Every field may be absent here, so that one missing
-or wrong value doesn't hide what stands beside it.
+its params, a backend and its address) is decided by the loader. Every key may be absent here, so that one missing or
+wrong value doesn't hide what stands beside it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from pydantic.json_schema import SkipJsonSchema
 
 VERSION = 1
 NAME = r"[a-z][a-z0-9_]*"
-SPEC_VERSION = 1
-NAME = r"[a-z][a-z0-9_-]*"
+SPEC_NAME = r"[a-z][a-z0-9_-]*"
 
 Absent = SkipJsonSchema[None]
 Text = Annotated[str, Field(min_length=1)]
-Tags = list[Text]
+SpecName = Annotated[str, Field(json_schema_extra={"pattern": f"^{SPEC_NAME}$"})]
+Version = Annotated[int, Field(json_schema_extra={"const": VERSION})]
+Seed = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _key(description: str, alias: str | None = None) -> Any:
+    return Field(None, alias=alias, description=description)
 
 
 class Form(BaseModel):
@@ -34,46 +40,48 @@ class Form(BaseModel):
         return key in self._broken
 
 
-class ModelForm(Form):
+class Described(Form):
+    """Base of what can be described, tagged and owned; changing any of these rebuilds nothing."""
+
+    description: str | Absent = _key("What it is for.")
+    tags: list[Text] | Absent = _key("Names for `--select tag:NAME`.")
+    owner: str | Absent = _key("Who answers for it.")
+
+
+class ModelForm(Described):
     """A model: a backend and what it needs to know."""
 
-    use: Text | Absent = Field(None, description="The backend that answers the calls.")
-    model: Text | Absent = Field(None, description="A hub name, a local path, or the name under which a server serves it.")
-    revision: Text | Absent = Field(None, description="The revision on the hub: a tag or a commit.")
-    base_url: Text | Absent = Field(None, description="The server's address, http(s)://HOST[:PORT]/PATH. Never fingerprinted.")
-    api_key: Text | Absent = Field(None, description="The server's key, as ${NAME} of the environment. Never written to disk.")
-    params: dict[str, Any] | Absent = Field(None, description="The backend's own parameters.")
-    description: str | Absent = Field(None, description="What it is for; changing it rebuilds nothing.")
-    tags: Tags | Absent = Field(None, description="Names for --select tag:NAME; changing them rebuilds nothing.")
-    owner: str | Absent = Field(None, description="Who answers for it; changing it rebuilds nothing.")
+    use: Text | Absent = _key("The backend that answers the calls.")
+    model: Text | Absent = _key("A hub name, a local path, or the name under which a server serves it.")
+    revision: Text | Absent = _key("The revision on the hub: a tag or a commit.")
+    base_url: Text | Absent = _key("The server's address, http(s)://HOST[:PORT]/PATH. Never fingerprinted.")
+    api_key: Text | Absent = _key("The server's key, as ${NAME} of the environment. Never written to disk.")
+    params: dict[str, Any] | Absent = _key("The backend's own parameters.")
 
 
 class ScoreForm(Form):
     """A score of a table: an operator that adds columns and keeps the rows."""
 
-    score: Text | Absent = Field(None, description="The scorer.")
-    model: Text | Absent = Field(None, description="The model that the scorer asks.")
-    params: dict[str, Any] | Absent = Field(None, description="The scorer's parameters.")
-    columns: dict[str, Text] | Absent = Field(None, description="The scorer's column: the table's column to read for it.")
-    as_: Text | Absent = Field(None, alias="as", description="Another name, for a second score by the same scorer.")
+    score: Text | Absent = _key("The scorer.")
+    model: Text | Absent = _key("The model that the scorer asks.")
+    params: dict[str, Any] | Absent = _key("The scorer's parameters.")
+    columns: dict[str, Text] | Absent = _key("What the scorer reads: the table's column to read for it.")
+    as_: Text | Absent = _key("Another name, for a second score by the same scorer.", alias="as")
 
 
-class TableForm(Form):
+class TableForm(Described):
     """A table: exactly one of source, generate, select and sql, and what goes with it."""
 
-    source: Text | Absent = Field(None, description="A path or glob of jsonl, json, csv, parquet or arrow files, or hf:NAME.")
-    generate: Text | Absent = Field(None, description="The generator that makes the rows.")
-    select: Text | Absent = Field(None, description="The selector that picks rows of `from`.")
-    sql: Text | Absent = Field(None, description="A SELECT over other tables of the spec.")
-    from_: Text | list[Text] | Absent = Field(None, alias="from", description="The table, or the tables, to read.")
-    model: Text | Absent = Field(None, description="The model that the generator asks.")
-    params: dict[str, Any] | Absent = Field(None, description="Parameters of the source, generator or selector.")
-    columns: dict[str, Text] | Absent = Field(None, description="The operator's column: the table's column to read for it.")
-    scores: list[Any] | Absent = Field(None, description="Scorers; each adds columns and none rebuilds another.")
-    tests: list[Any] | Absent = Field(None, description="Data tests; a failing one stops everything downstream.")
-    description: str | Absent = Field(None, description="What it is for; changing it rebuilds nothing.")
-    tags: Tags | Absent = Field(None, description="Names for --select tag:NAME; changing them rebuilds nothing.")
-    owner: str | Absent = Field(None, description="Who answers for it; changing it rebuilds nothing.")
+    source: Text | Absent = _key("A path or glob of jsonl, json, csv, parquet or arrow files, or hf:NAME.")
+    generate: Text | Absent = _key("The generator that makes the rows.")
+    select: Text | Absent = _key("The selector that picks rows of `from`.")
+    sql: Text | Absent = _key("A SELECT over other tables of the spec.")
+    from_: Text | list[Text] | Absent = _key("The table, or the tables, to read.", alias="from")
+    model: Text | Absent = _key("The model that the generator asks.")
+    params: dict[str, Any] | Absent = _key("Parameters of the source, generator or selector.")
+    columns: dict[str, Text] | Absent = _key("What the operator reads: the table's column to read for it.")
+    scores: list[Any] | Absent = _key("Scorers; each adds columns and none rebuilds another.")
+    tests: list[Any] | Absent = _key("Data tests; a failing one stops everything downstream.")
 
 
 class TestForm(Form):
@@ -85,25 +93,25 @@ class TestForm(Form):
     accepted_values: Any = None
     range: Any = None
     sql: Any = None
-    severity: Literal["error", "warn"] | Absent = Field(None, description="A failing `warn` stops nothing; `error` by default.")
+    severity: Literal["error", "warn"] | Absent = _key("`error`, the default, stops what follows; `warn` only tells.")
 
 
 class RunForm(Form):
     """How to run; never part of a fingerprint."""
 
-    runner: Literal["local"] | Absent = Field(None, description="Where the work is done.")
-    workers: int | Absent = Field(None, ge=1, description="Workers for vector work; by default one a processor.")
-    concurrency: int | Absent = Field(None, ge=1, description="Calls in flight to each model at most; 256 by default.")
-    endpoints: dict[str, Text] | Absent = Field(None, description="A model's name: the address to use instead of its own.")
+    runner: Literal["local"] | Absent = _key("Where the work is done.")
+    workers: Count | Absent = _key("Workers for vector work; by default one a processor.")
+    concurrency: Count | Absent = _key("Calls in flight to each model at most; 256 by default.")
+    endpoints: dict[str, Text] | Absent = _key("A model's name: the address to use instead of its own.")
 
 
 class SpecForm(Form):
-    """A spec."""
+    """A Setwright spec."""
 
-    version: int | Absent = Field(None, json_schema_extra={"const": VERSION}, description="The version of this language.")
-    name: Annotated[str, Field(pattern=f"^{SPEC_NAME}$")] | Absent = Field(None, description="The spec's name in the store.")
-    seed: int | Absent = Field(None, ge=0, description="The seed of all random draws; 0 by default.")
-    description: str | Absent = Field(None, description="What it is for; changing it rebuilds nothing.")
-    models: dict[str, Any] | Absent = Field(None, description="Models by name.")
-    tables: dict[str, Any] | Absent = Field(None, description="Tables by name.")
-    run: dict[str, Any] | Absent = Field(None, description="How to run; never part of a fingerprint.")
+    version: Version | Absent = _key("The version of this language.")
+    name: SpecName | Absent = _key("The spec's name in the store.")
+    seed: Seed | Absent = _key("The seed of all random draws; 0 by default.")
+    description: str | Absent = _key("What it is for.")
+    models: dict[str, Any] | Absent = _key("Models by name.")
+    tables: dict[str, Any] | Absent = _key("Tables by name.")
+    run: dict[str, Any] | Absent = _key("How to run; never part of a fingerprint.")

@@ -15,28 +15,26 @@ from engine.spec.forms import ModelForm
 from engine.spec.nodes import ModelNode, RunOptions
 from engine.spec.problems import Problems
 from engine.spec.scope import Head
-from engine.spec.validate import read_form, read_params
+from engine.spec.validate import read_form, read_own_params
 from engine.spec.values import quoted
 
-_FIELDS = ("model", "revision", "base_url", "api_key")
 _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
 def read_model(name: str, data: Any, run: RunOptions, problems: Problems) -> tuple[Head, ModelNode | None]:
     """A model, and what others need to know of it; the node is None where it has problems."""
-    path = ("models", name)
+    path: Keys = ("models", name)
     form = read_form(ModelForm, data, path, "a model", problems)
     found = _backend(form, path, problems) if form is not None else None
     if form is None or form.use is None or found is None:
         return Head(None, None), None
     label = f"use: {form.use}"
+    head = Head(form.use, found)
     address = run.endpoints.get(name, form.base_url)
     _check_fields(form, found, label, path, address, problems)
-    params = None
-    if not form.broken("params"):
-        params = read_params(found.Params, form.params or {}, (*path, "params"), label, problems)
+    params = read_own_params(found.Params, form, path, label, problems)
     if params is None:
-        return Head(form.use, found), None
+        return head, None
     config = ModelConfig(
         name=name,
         model=form.model,
@@ -46,8 +44,7 @@ def read_model(name: str, data: Any, run: RunOptions, problems: Problems) -> tup
         params=params,
         concurrency=run.concurrency,
     )
-    node = ModelNode(name, form.use, config, form.description, tuple(form.tags or ()), form.owner)
-    return Head(form.use, found), node
+    return head, ModelNode(name, form.use, config, form.description, tuple(form.tags or ()), form.owner)
 
 
 def check_address(address: str, path: Keys, problems: Problems) -> None:
@@ -59,7 +56,7 @@ def check_address(address: str, path: Keys, problems: Problems) -> None:
 def _backend(form: ModelForm, path: Keys, problems: Problems) -> type[Backend] | None:
     if form.use is None:
         if not form.broken("use"):
-            problems.add((*path, "use"), f"missing (one of: {', '.join(backend_names())})")
+            problems.add((*path, "use"), "missing (a model names its backend)")
         return None
     if form.use not in backend_names():
         problems.add((*path, "use"), f"unknown backend {quoted(form.use)}{did_you_mean(form.use, backend_names())}")
@@ -71,12 +68,15 @@ def _check_fields(
     form: ModelForm, found: type[Backend], label: str, path: Keys, address: str | None, problems: Problems
 ) -> None:
     """Which of model, revision, base_url and api_key there must and may be, as the backend says."""
-    for field in _FIELDS:
-        given = getattr(form, field) is not None
-        if given and field not in found.requires | found.accepts:
-            problems.add((*path, field), f"{label} takes no {field}", of="key")
-        elif not given and field in found.requires and not form.broken(field):
-            if field != "base_url" or address is None:
-                problems.add((*path, field), f"missing ({label} needs it)")
+    given = {"model": form.model, "revision": form.revision, "base_url": address, "api_key": form.api_key}
+    for field, value in given.items():
+        at = (*path, field)
+        if value is None:
+            if field in found.requires and not form.broken(field):
+                problems.add(at, f"missing ({label} needs it)")
+        elif field not in found.requires | found.accepts:
+            if field == "base_url" and form.base_url is None:
+                at = ("run", "endpoints", path[1])
+            problems.add(at, f"{label} takes no {field}", of="key")
     if form.base_url is not None:
         check_address(form.base_url, (*path, "base_url"), problems)

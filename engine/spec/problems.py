@@ -18,6 +18,10 @@ class Problems:
         """Note a problem with the key or value at `path`, or with a `place` within it."""
         self.found.append(Problem(place or self.document.place(path, of), dotted(path), message))
 
+    def reported(self, path: Keys) -> bool:
+        """Whether there is a problem at `path` itself."""
+        return any(problem.path == dotted(path) for problem in self.found)
+
     def within(self, path: Keys, text: str, offset: int | None) -> Place:
         """The place of a character of the string at `path`; of the string itself where the character is unknown."""
         return self.document.place(path) if offset is None else self.document.place_within(path, text, offset)

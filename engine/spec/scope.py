@@ -1,4 +1,4 @@
-"""What the parts of the loader share: the names of a spec, and what can only be checked once all of it has been read."""
+"""What the parts of the loader share: the names of a spec, and what can't be checked before all of it has been read."""
 
 from __future__ import annotations
 

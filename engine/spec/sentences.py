@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from engine.errors import did_you_mean
@@ -41,6 +42,7 @@ _LIMITS = {
 
 def sentence(errors: Sequence[ErrorDetails], value: Any, *, secret: bool = False) -> str:
     """One sentence about one value, of all errors that pydantic has for it (a union has one a member)."""
+    errors = [e for e in errors if e["type"] != "none_required"] or errors  # that a key may be absent is no news
     found = describe(value, secret=secret)
     expected = [_TYPES[e["type"]] for e in errors if e["type"] in _TYPES]
     if len(expected) == len(errors):
@@ -55,9 +57,14 @@ def sentence(errors: Sequence[ErrorDetails], value: Any, *, secret: bool = False
         case "string_too_short" | "too_short" if context["min_length"] == 1:
             return "must not be empty"
         case kind if kind in _LIMITS:
-            return f"{_LIMITS[kind].format(**context)}, found {found}"
+            limits = {name: _plain(limit) for name, limit in context.items()}
+            return f"{_LIMITS[kind].format(**limits)}, found {found}"
         case _:
             return f"{error['msg'][0].lower()}{error['msg'][1:]}, found {found}"
+
+
+def _plain(limit: Any) -> Any:
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def _either(expected: Iterable[str]) -> str:
@@ -71,3 +78,24 @@ def _nearest(value: Any, expected: str) -> str:
     """The literal that was meant, where one is near; the sentence lists them anyway."""
     hint = did_you_mean(value, re.findall(r"'([^']*)'", expected)) if isinstance(value, str) else ""
     return hint if "did you mean" in hint else ""
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys that a model takes."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def nested_keys(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that are known where an unknown one stands, deep in a model."""
+    models = [model]
+    for step in loc[:-1]:
+        annotations = [f.annotation for m in models for name, f in m.model_fields.items() if (f.alias or name) == step]
+        models = [nested for annotation in annotations for nested in _models_in(annotation)] or models
+    return [key for nested in models for key in keys_of(nested)]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models in a type such as `list[Rule] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from engine.operator import Kind, Params
 from engine.spec.attachments import read_scores, read_tests
@@ -11,7 +11,7 @@ from engine.spec.forms import TableForm
 from engine.spec.nodes import TableNode, Verb
 from engine.spec.scope import Scope, SqlText
 from engine.spec.uses import Use, read_use
-from engine.spec.validate import read_form, read_params
+from engine.spec.validate import read_form, read_own_params
 
 VERBS: tuple[Verb, ...] = get_args(Verb)
 
@@ -40,7 +40,83 @@ def read_table(name: str, data: Any, scope: Scope) -> TableNode | None:
         return None
     verb = _verb(form, path, scope)
     _read_from(name, form, path, scope)
-    node = _of_verb(verb, name, form, path, scope) if verb else None
+    use = _use(verb, name, form, path, scope)
+    if verb is not None:
+        _check_keys(verb, form, path, scope)
+        _check_reads(verb, use, form, path, scope)
+    params = use.params if use is not None else None
+    if verb == "source":
+        params = read_own_params(source_params(), form, path, "a source", scope.problems)
+    if form.sql is not None:
+        scope.queries.append(SqlText((*path, "sql"), form.sql, name))
     scores = read_scores(name, form.scores or (), (*path, "scores"), scope)
     tests = read_tests(name, form.tests or (), (*path, "tests"), scope)
-    ...
+    if verb is None:
+        return None
+    return TableNode(
+        name=name,
+        verb=verb,
+        operator=use.operator.name if use is not None else None,
+        source=form.source,
+        sql=form.sql,
+        model=form.model,
+        params=params,
+        columns=form.columns or {},
+        scores=scores,
+        tests=tests,
+        description=form.description,
+        tags=tuple(form.tags or ()),
+        owner=form.owner,
+    )
+
+
+def _verb(form: TableForm, path: Keys, scope: Scope) -> Verb | None:
+    """The one verb of a table; None after a problem."""
+    problems = scope.problems
+    given = [verb for verb in VERBS if getattr(form, verb) is not None or form.broken(verb)]
+    given.sort(key=lambda verb: problems.document.place((*path, verb), "key"))
+    if not given:
+        problems.add(path, f"a table has one of: {', '.join(VERBS)}", of="key")
+    for verb in given[1:]:
+        problems.add((*path, verb), f"a table has one verb, and this one has {given[0]} already", of="key")
+    return given[0] if len(given) == 1 and not form.broken(given[0]) else None
+
+
+def _check_keys(verb: Verb, form: TableForm, path: Keys, scope: Scope) -> None:
+    for key, instead in _REFUSED[verb].items():
+        if getattr(form, "from_" if key == "from" else key) is not None:
+            scope.problems.add((*path, key), f"a {verb} table takes no {key}{instead}", of="key")
+
+
+def _use(verb: Verb | None, name: str, form: TableForm, path: Keys, scope: Scope) -> Use | None:
+    if verb == "generate" and form.generate is not None:
+        return read_use(Kind.GENERATE, form.generate, form, path, name, scope)
+    if verb == "select" and form.select is not None:
+        return read_use(Kind.SELECT, form.select, form, path, name, scope)
+    return None
+
+
+def _check_reads(verb: Verb, use: Use | None, form: TableForm, path: Keys, scope: Scope) -> None:
+    """Whether there is a `from` where the operator can't do without."""
+    if form.from_ is not None or form.broken("from") or verb not in ("generate", "select"):
+        return
+    label = use.label if use is not None else f"{verb}: {getattr(form, verb)}"
+    if verb == "select":
+        scope.problems.add((*path, "from"), f"missing ({label} selects from a table)")
+    elif use is not None and use.params is not None:
+        reads = [name for name, column in use.operator.reads_of(use.params).items() if not column.optional]
+        if reads:
+            scope.problems.add((*path, "from"), f"missing ({label} reads {', '.join(reads)} from a table)")
+
+
+def _read_from(name: str, form: TableForm, path: Keys, scope: Scope) -> None:
+    """The tables of `from`, each as an edge of the graph."""
+    at: Keys = (*path, "from")
+    given = form.from_ or ()
+    entries = [(at, given)] if isinstance(given, str) else [((*at, i), source) for i, source in enumerate(given)]
+    edges = scope.edges[name]
+    for entry, source in entries:
+        if source in edges:
+            scope.problems.add(entry, f"{source} stands in this list already")
+        elif scope.is_table(source, entry):
+            edges[source] = (entry, scope.problems.document.place(entry))

@@ -10,7 +10,7 @@ from engine.registry import operator, operator_names
 from engine.spec.composer import Keys
 from engine.spec.forms import ScoreForm, TableForm
 from engine.spec.scope import Scope, SqlText
-from engine.spec.validate import read_params
+from engine.spec.validate import read_own_params
 from engine.spec.values import quoted
 
 NOUNS = {Kind.GENERATE: "generator", Kind.SELECT: "selector", Kind.SCORE: "scorer"}
@@ -36,9 +36,7 @@ def read_use(kind: Kind, name: str, form: TableForm | ScoreForm, path: Keys, tab
     label = f"{kind}: {name}"
     found = operator(kind, name)
     _check_model(found, label, form, path, scope)
-    if form.broken("params"):
-        return Use(found, None, label)
-    params = read_params(found.params, form.params or {}, (*path, "params"), label, scope.problems)
+    params = read_own_params(found.params, form, path, label, scope.problems)
     if params is not None:
         _collect_expressions(found, params, (*path, "params"), table, scope)
     return Use(found, params, label)
@@ -55,10 +53,10 @@ def _check_model(operator: Operator, label: str, form: TableForm | ScoreForm, pa
         scope.problems.add(at, f"missing ({label} needs a model that offers {', '.join(sorted(operator.needs))})")
     elif scope.is_model(form.model, at):
         head = scope.models[form.model]
-        lacking = operator.needs - head.backend.offers if head.backend is not None else ()
+        lacking = ", ".join(sorted(operator.needs - head.backend.offers)) if head.backend is not None else ""
         if lacking:
-            said = f"models.{form.model} (use: {head.use}) does not offer {', '.join(sorted(lacking))}, which {label} needs"
-            scope.problems.add(at, said)
+            model = f"models.{form.model} (use: {head.use})"
+            scope.problems.add(at, f"{model} does not offer {lacking}, which {label} needs")
 
 
 def _collect_expressions(operator: Operator, params: Params, path: Keys, table: str, scope: Scope) -> None:

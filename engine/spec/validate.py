@@ -17,9 +17,9 @@ from pydantic_core import ErrorDetails
 from engine.errors import did_you_mean
 from engine.spec.composer import Keys
 from engine.spec.environment import FromEnvironment, may_hold_secret
+from engine.spec.forms import Form, ModelForm, ScoreForm, TableForm
 from engine.spec.problems import Problems
-from engine.spec.sentences import sentence
-from engine.spec.forms import Form
+from engine.spec.sentences import keys_of, nested_keys, sentence
 from engine.spec.values import Broken, describe, plain_scalar
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,8 +31,8 @@ _PARSED = frozenset({"int_type", "float_type", "bool_type"})
 
 def read_form(form: type[S], data: Any, path: Keys, owner: str, problems: Problems) -> S | None:
     """The sound values of a mapping; those that were wrong are absent and `broken`. None where it is no mapping."""
-    reading = _Reading(data, path, owner, problems)
-    if not reading.mapping(form, "key"):
+    reading = _Reading(form, data, path, owner, problems)
+    if not reading.mapping("key"):
         return None
     value, wrong = reading.parse(form.model_validate)
     if value is None:
@@ -46,41 +46,57 @@ def read_params(model: type[M], data: Any, path: Keys, owner: str, problems: Pro
 
     They are validated as JSON, whose strict mode takes a list for a tuple and a string for an enum or a path.
     """
-    reading = _Reading(data, path, owner, problems)
-    if not issubclass(model, RootModel) and not reading.mapping(model, "parameter"):
+    reading = _Reading(model, data, path, owner, problems)
+    if not issubclass(model, RootModel) and not reading.mapping("parameter"):
         return None
-    return reading.parse(lambda values: model.model_validate_json(json.dumps(values, default=lambda broken: None)))[0]
+    return reading.parse(lambda values: model.model_validate_json(json.dumps(values, default=lambda _: None)))[0]
+
+
+def read_own_params(
+    model: type[M], form: ModelForm | TableForm | ScoreForm, path: Keys, owner: str, problems: Problems
+) -> M | None:
+    """The parameters under the key `params` of the mapping at `path`, or None after a problem."""
+    if form.broken("params"):
+        return None
+    return read_params(model, form.params or {}, (*path, "params"), owner, problems)
 
 
 class _Reading:
     """One mapping (or a root model's value) on its way through a pydantic model."""
 
-    def __init__(self, data: Any, path: Keys, owner: str, problems: Problems) -> None:
+    def __init__(self, model: type[BaseModel], data: Any, path: Keys, owner: str, problems: Problems) -> None:
         self.values = data
+        self._model = model
         self._path = path
         self._owner = owner
         self._problems = problems
         self._written: dict[str, str] = {}  # a key that was meant: how it was written
+        self._incomplete = _holds_broken(data)  # something that stands there could not be read
 
-    def mapping(self, model: type[BaseModel], noun: str) -> bool:
+    def mapping(self, noun: str) -> bool:
         """Whether there is a mapping to read; reports its unknown keys and sets them right where it can."""
         if not isinstance(self.values, dict):
             if not isinstance(self.values, Broken):
                 self._problems.add(self._path, f"expected a mapping, found {describe(self.values)}")
             return False
-        fields = [field.alias or name for name, field in model.model_fields.items()]
+        fields = keys_of(self._model)
         unknown = [key for key in self.values if key not in fields]
         if unknown:
             self.values = dict(self.values)
         for key in unknown:
             hint = did_you_mean(key, fields)
             self._problems.add((*self._path, key), f"unknown {noun} of {self._owner}{hint}", of="key")
-            value = self.values.pop(key)
-            for meant in difflib.get_close_matches(key, fields, n=1, cutoff=_CLEARLY):
-                if meant not in self.values:
-                    self.values[meant] = value
-                    self._written[meant] = key
+            self._read_as_meant(key, fields)
         return True
+
+    def _read_as_meant(self, key: str, fields: list[str]) -> None:
+        value = self.values.pop(key)
+        meant = difflib.get_close_matches(key, fields, n=1, cutoff=_CLEARLY)
+        if meant and meant[0] not in self.values:
+            self.values[meant[0]] = value
+            self._written[meant[0]] = key
+        else:
+            self._incomplete = True
 
     def parse(self, parse: Callable[[Any], M]) -> tuple[M | None, set[Any]]:
         """The parsed values, or None and the keys whose values are wrong, which are reported."""
@@ -117,22 +133,26 @@ class _Reading:
     def _report_value(self, at: Keys, errors: list[ErrorDetails]) -> None:
         path = (*self._path, *at) if not at else (*self._path, self._written.get(str(at[0]), at[0]), *at[1:])
         value = self._locate(errors[0])[1]
-        if isinstance(value, Broken) or (not at and _holds_broken(self.values)):
+        if isinstance(value, Broken) or (not at and self._incomplete):
             return
         match errors[0]["type"]:
             case "missing":
                 self._problems.add(path, f"missing ({self._owner} needs it)")
             case "extra_forbidden":
-                self._problems.add(path, "unknown key", of="key")
+                hint = did_you_mean(str(at[-1]), nested_keys(self._model, errors[0]["loc"]))
+                self._problems.add(path, f"unknown key{hint}", of="key")
             case _:
-                self._problems.add(path, sentence(errors, value, secret=may_hold_secret(path)))
+                origin = " (from the environment)" if isinstance(value, FromEnvironment) else ""
+                self._problems.add(path, sentence(errors, value, secret=may_hold_secret(path)) + origin)
 
     def _locate(self, error: ErrorDetails) -> tuple[Keys, Any]:
         """Where in the values an error is (pydantic's own names for a union's members left out), and what is there."""
-        value, at = self.values, []
+        value: Any = self.values
+        at: list[str | int] = []
         for step in error["loc"]:
-            if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
-                value = value[step]
+            inside = dict(enumerate(value)) if isinstance(value, list) else value
+            if isinstance(inside, dict) and step in inside:
+                value = inside[step]
                 at.append(step)
         if error["type"] == "missing":
             at.append(error["loc"][-1])
@@ -143,9 +163,9 @@ def _replaced(values: Any, at: Keys, new: Any) -> Any:
     """A copy of nested values with one of them replaced."""
     if not at:
         return new
-    copy = dict(values) if isinstance(values, dict) else list(values)
-    copy[at[0]] = _replaced(copy[at[0]], at[1:], new)
-    return copy
+    copied: Any = values.copy()
+    copied[at[0]] = _replaced(values[at[0]], at[1:], new)
+    return copied
 
 
 def _holds_broken(value: Any) -> bool:

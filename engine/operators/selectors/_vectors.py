@@ -48,31 +48,37 @@ class UnitVectors:
 
 
 class Pile:
-    """Vectors that are added in blocks and read in chunks of a fixed size, so that growing moves nothing."""
+    """Vectors that are added in blocks and read in chunks, so that growing moves nothing.
 
-    CHUNK = 512  # small, so that a row that falls to an early vector skips most of the others
+    The first chunks are small, so that a row that falls to an early vector skips most of the others; then they
+    double, so that there are few products to wait for.
+    """
+
+    SMALLEST, LARGEST = 512, 4096
 
     def __init__(self, dim: int) -> None:
         self._dim = dim
         self._chunks: list[np.ndarray] = []
+        self._firsts = [0]  # the number of each chunk's first vector, and of the first that has no chunk yet
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        """The number of a chunk's first vector, and the chunk: float32 [at most CHUNK, dim]."""
-        for k, chunk in enumerate(self._chunks):
-            first = k * self.CHUNK
+        """The number of a chunk's first vector, and the chunk: float32 [at most LARGEST, dim]."""
+        for first, chunk in zip(self._firsts, self._chunks, strict=False):
             yield first, chunk[: self._size - first]
 
     def add(self, rows: np.ndarray) -> None:
         """Puts float32 [any, dim] on top."""
         while len(rows):
-            used = self._size % self.CHUNK
-            if used == 0:
-                self._chunks.append(np.empty((self.CHUNK, self._dim), np.float32))
-            part, rows = np.split(rows, [self.CHUNK - used])
+            if self._size == self._firsts[-1]:
+                room = min(max(self._size, self.SMALLEST), self.LARGEST)
+                self._chunks.append(np.empty((room, self._dim), np.float32))
+                self._firsts.append(self._size + room)
+            used = self._size - self._firsts[-2]
+            part, rows = np.split(rows, [self._firsts[-1] - self._size])
             self._chunks[-1][used : used + len(part)] = part
             self._size += len(part)
 
@@ -95,11 +101,17 @@ def above(products: np.ndarray, limit: float, rows: np.ndarray, others: np.ndarr
     if limit >= 1:
         return np.zeros(products.shape, bool)
     over = products > limit
-    left, right = np.nonzero(np.abs(products - limit) <= CLOSE)
+    left, right = true_at(np.abs(products - limit) <= CLOSE)
     for start in range(0, len(left), PAIRS):  # a few at a time: nothing bounds how many there are
         i, j = left[start : start + PAIRS], right[start : start + PAIRS]
         over[i, j] = cosines(rows[i], others[j]) > limit
     return over
+
+
+def true_at(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`np.nonzero` of bool [n, m], several times as fast where little is true."""
+    rows, columns = np.divmod(np.flatnonzero(mask), max(mask.shape[1], 1))
+    return rows, columns
 
 
 def _matrix(chunk: pa.FixedSizeListArray, dim: int) -> np.ndarray:

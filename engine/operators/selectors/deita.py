@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from engine.operator import Context, Params, Reads, selector
-from engine.operators.selectors._vectors import CLOSE, Pile, UnitVectors, above, cosines
+from engine.operators.selectors._vectors import CLOSE, Pile, UnitVectors, above, cosines, true_at
 from engine.operators.selectors._verdict import NO_SCORE, has_score, ranked, verdict
 from engine.schema import EMBEDDING_TYPE, ROW_ID
 
@@ -169,7 +169,7 @@ def first_come(near: np.ndarray) -> np.ndarray:
     """
     kept = np.zeros(len(near), bool)
     undecided = np.ones(len(near), bool)
-    later, earlier = np.nonzero(near)
+    later, earlier = true_at(near)
     while undecided.any():
         free = undecided.copy()
         free[later] = False

@@ -45,7 +45,10 @@ def widen(known: pa.Schema, lines: Lines, loosen: Loosen | None) -> pa.Schema:
 
 
 def read(schema: pa.Schema, lines: Lines, loosen: Loosen | None) -> Block:
-    """The records of a block as a table of exactly this schema, and the bad ones by number, field and reason."""
+    """The records of a block as a table of exactly this schema, and the bad ones by number, field and reason.
+
+    `schema` is what `widen` made of all blocks, `settled`.
+    """
     table = _fast(lines.data, schema)
     if table is not None:
         return Block(conform(table, schema), record_numbers(lines.first, len(table)))
@@ -102,8 +105,10 @@ def _one_object_a_line(data: bytes, lines: int) -> bool:
     A closing brace can't be followed by an opening one inside a record. Together with the number of records this
     makes it exactly one a line.
     """
-    joints = data.count(b"}\n{") + data.count(b"}\r\n{")
-    return joints == lines - 1 and data.startswith(b"{") and data.rstrip(b"\r\n").endswith(b"}")
+    if not (data.startswith(b"{") and data.rstrip(b"\r\n").endswith(b"}")):
+        return False
+    joints = data.count(b"}\n{")
+    return joints == lines - 1 or joints + data.count(b"}\r\n{") == lines - 1
 
 
 def _is_utf8(data: bytes) -> bool:

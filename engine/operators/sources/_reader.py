@@ -83,8 +83,9 @@ class Reader(ABC):
     def read(self, source: Input, schema: pa.Schema) -> Iterator[Block]:
         """All records, as tables of exactly this schema: the last one that `scan` gave, or a wider one."""
 
-    def count(self, source: Input) -> int | None:
+    def count(self, source: Input) -> int | None:  # noqa: ARG002  (a format that would have to parse the file)
         """The number of records where it is cheap to know."""
+        return None
 
 
 def compression(path: Path) -> str | None:

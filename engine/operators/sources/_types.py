@@ -6,7 +6,9 @@ lists of key and value, and extension types as what they are stored as. Numbers,
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.errors import SetwrightError
 from engine.operators.sources._reader import Input
@@ -73,6 +75,48 @@ def unify_inputs(known: pa.Schema, new: pa.Schema, source: Input) -> pa.Schema:
                     cure="give the column one type, or read the files as two tables and join them by SQL",
                 ) from e
     return unify(known, new)
+
+
+def settled(schema: pa.Schema) -> pa.Schema:
+    """The columns when all inputs are known: a list that never held a value is a list of text.
+
+    Arrow's JSON parser makes an invalid array of a list of nulls that has no other type.
+    """
+    return pa.schema([(field.name, _settled(field.type)) for field in schema])
+
+
+def _settled(kind: pa.DataType, inside_list: bool = False) -> pa.DataType:
+    if is_list(kind):
+        return pa.list_(_settled(kind.value_type, inside_list=True))
+    if pa.types.is_struct(kind):
+        return pa.struct([(f.name, _settled(f.type)) for f in kind])
+    return pa.string() if inside_list and pa.types.is_null(kind) else kind
+
+
+def solid(table: pa.Table) -> pa.Table:
+    """The table with `{}` as text where objects have no key in any record: Parquet has no struct without fields."""
+    columns = [_solid(c.combine_chunks()) if _is_hollow(c.type) else c for c in table.columns]
+    return pa.table(columns, names=table.column_names)
+
+
+def _solid(values: pa.Array) -> pa.Array:
+    kind = values.type
+    if not _is_hollow(kind):
+        return values
+    if pa.types.is_struct(kind) and kind.num_fields == 0:
+        return pc.if_else(values.is_valid(), "{}", pa.scalar(None, pa.string()))
+    if pa.types.is_struct(kind):
+        children = [_solid(pc.struct_field(values, [i])) for i in range(kind.num_fields)]
+        return pa.StructArray.from_arrays(children, [f.name for f in kind], mask=values.is_null())
+    sizes = pc.fill_null(pc.list_value_length(values), 0).to_numpy()
+    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, _solid(values.flatten()), mask=values.is_null())
+
+
+def _is_hollow(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.num_fields == 0 or any(_is_hollow(f.type) for f in kind)
+    return is_list(kind) and _is_hollow(kind.value_type)
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

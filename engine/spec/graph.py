@@ -1,0 +1,68 @@
+"""What is checked once every table has been read: the SQL of a spec, and that no table stands on itself.
+
+All SQL is parsed in three calls, since a call of DuckDB's parser costs more than the parsing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from engine.errors import Place
+from engine.spec.queries import columns_of, tables_of
+from engine.spec.scope import Scope, SqlText
+from engine.spec.sql_walk import Reading
+from engine.spec.values import quoted
+
+Named = list[tuple[SqlText, str, Place]]
+
+
+def read_sql(scope: Scope) -> None:
+    """Check all SQL; the tables that a query names become edges of the graph."""
+    for sql, name, place in _read(scope.queries, tables_of, scope):
+        if "." in name or "/" in name:
+            scope.problems.add(sql.path, f"{quoted(name)} is a file; let a source table read it", place=place)
+        elif scope.is_table(name, sql.path, place):
+            scope.edges[sql.table][name] = (sql.path, place)
+    for sql, name, place in _read(scope.test_queries, tables_of, scope):
+        if name != sql.table:
+            scope.problems.add(sql.path, f"a test sees no table but its own, {sql.table}: {quoted(name)}", place=place)
+    _read(scope.expressions, columns_of, scope)
+
+
+def _read(texts: list[SqlText], read: Callable[[Sequence[str]], list[Reading]], scope: Scope) -> Named:
+    """What the texts name, and where; their faults become problems."""
+    named: Named = []
+    readings = read([sql.text for sql in texts]) if texts else []
+    for sql, reading in zip(texts, readings, strict=True):
+        for fault in reading.faults:
+            scope.problems.add(sql.path, fault.message, place=scope.problems.within(sql.path, sql.text, fault.offset))
+        named += [(sql, name, scope.problems.within(sql.path, sql.text, at)) for name, at in reading.names.items()]
+    return named
+
+
+def check_cycles(scope: Scope) -> None:
+    """Report each way on which a table stands on itself, where the spec closes it.
+
+    The walk goes down from each table in the order of the spec and keeps its trail by hand: a chain of a thousand
+    tables is deeper than Python's stack.
+    """
+    done: set[str] = set()
+    for root in scope.tables:
+        trail, ways = [root], [iter(scope.edges[root])]
+        while trail:
+            source = next(ways[-1], None)
+            if source is None:
+                done.add(trail.pop())
+                ways.pop()
+            elif source in trail:
+                _report_cycle(trail, source, scope)
+            elif source not in done:
+                trail.append(source)
+                ways.append(iter(scope.edges[source]))
+
+
+def _report_cycle(trail: list[str], source: str, scope: Scope) -> None:
+    path, place = scope.edges[trail[-1]][source]
+    cycle = [*trail[trail.index(source) :], source]
+    message = "a table can't read itself" if len(cycle) == 2 else f"cycle: {' -> '.join(cycle)}"
+    scope.problems.add(path, message, place=place)

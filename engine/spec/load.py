@@ -1,0 +1,123 @@
+"""The door: a spec's file becomes a `Spec`, or one error that lists everything wrong with it.
+
+The parts are read each on its own and as far as they can be, so that one mistake neither hides another nor makes one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from engine.errors import SpecError, did_you_mean
+from engine.spec.composer import Keys, dotted
+from engine.spec.document import Document
+from engine.spec.environment import Reader
+from engine.spec.forms import NAME, SPEC_NAME, VERSION, RunForm, SpecForm
+from engine.spec.graph import check_cycles, read_sql
+from engine.spec.models import check_address, read_model
+from engine.spec.nodes import ModelNode, RunOptions, Spec, TableNode
+from engine.spec.problems import Problems
+from engine.spec.scope import Head, Scope
+from engine.spec.tables import read_table
+from engine.spec.validate import read_form
+from engine.spec.values import describe, quoted
+
+VIEWS = frozenset({"drops", "rejects", "errors", "calls", "lineage", "builds", "tests"})
+"""The catalog's own views: no table or model may have such a name."""
+
+
+def load_spec(path: Path) -> Spec:
+    """Read and check a spec.
+
+    Args:
+        path: the file, as the user named it: messages repeat it.
+
+    Raises:
+        SetwrightError: there is no such file, or it can't be read.
+        SpecError: the spec is wrong; everything that is wrong with it is listed.
+    """
+    document = Document.read(path)
+    problems = Problems(document)
+    data = document.data if "${" not in document.text else Reader(problems, os.environ).read(document.data)
+    form = read_form(SpecForm, data, (), "a spec", problems)
+    assert form is not None, "a document is a mapping"
+    _check_head(form, problems)
+    run = _read_run(form, problems)
+    _check_names(form, problems)
+    heads, models = _read_models(form, run, problems)
+    tables = _read_tables(form, Scope(problems, heads, tuple(form.tables or ())))
+    if problems.found:
+        raise SpecError(problems.found)
+    return Spec(
+        version=1,
+        name=str(form.name),
+        seed=form.seed or 0,
+        description=form.description,
+        models=models,
+        tables=tables,
+        run=run,
+        file=path,
+        document=document,
+    )
+
+
+def _check_head(form: SpecForm, problems: Problems) -> None:
+    if form.version is None and not form.broken("version"):
+        problems.add(("version",), f"missing (write version: {VERSION})")
+    elif form.version not in (None, VERSION):
+        problems.add(("version",), f"this Setwright reads version {VERSION}, found {describe(form.version)}")
+    if form.name is None and not form.broken("name"):
+        problems.add(("name",), "missing (a spec needs it)")
+    elif form.name is not None and not re.fullmatch(SPEC_NAME, form.name):
+        problems.add(("name",), "a name is made of a-z, 0-9, _ and -, and begins with a letter")
+    if not form.tables and not form.broken("tables") and not problems.reported(("tables",)):
+        problems.add(("tables",), "a spec has at least one table")
+
+
+def _read_run(form: SpecForm, problems: Problems) -> RunOptions:
+    if form.run is None:
+        return RunOptions()
+    run = read_form(RunForm, form.run, ("run",), "run", problems)
+    if run is None:
+        return RunOptions()
+    for name, address in (run.endpoints or {}).items():
+        path = ("run", "endpoints", name)
+        if name not in (form.models or {}):
+            problems.add(path, f"unknown model {quoted(name)}{did_you_mean(name, form.models or {})}", of="key")
+        check_address(address, path, problems)
+    return RunOptions(**{key: value for key, value in run if value is not None})
+
+
+def _check_names(form: SpecForm, problems: Problems) -> None:
+    """Tables and models share one namespace, with the catalog's views in it."""
+    first: dict[str, Keys] = {}
+    paths = [("models", name) for name in form.models or {}] + [("tables", name) for name in form.tables or {}]
+    for path in sorted(paths, key=lambda path: problems.document.place(path, "key")):
+        name = path[1]
+        if not re.fullmatch(NAME, name):
+            problems.add(path, "a name is made of a-z, 0-9 and _, and begins with a letter", of="key")
+        elif name in VIEWS:
+            problems.add(path, f"{name} is a view of the catalog; take another name", of="key")
+        elif name in first:
+            problems.add(path, f"the name is taken by {dotted(first[name])}; tables and models share names", of="key")
+        first.setdefault(name, path)
+
+
+def _read_models(form: SpecForm, run: RunOptions, problems: Problems) -> tuple[dict[str, Head], dict[str, ModelNode]]:
+    heads: dict[str, Head] = {}
+    nodes: dict[str, ModelNode] = {}
+    for name, data in (form.models or {}).items():
+        heads[name], node = read_model(name, data, run, problems)
+        if node is not None:
+            nodes[name] = node
+    return heads, nodes
+
+
+def _read_tables(form: SpecForm, scope: Scope) -> dict[str, TableNode]:
+    found = {name: read_table(name, data, scope) for name, data in (form.tables or {}).items()}
+    read_sql(scope)
+    check_cycles(scope)
+    nodes = [node for node in found.values() if node is not None]
+    return {node.name: replace(node, inputs=tuple(scope.edges[node.name])) for node in nodes}
