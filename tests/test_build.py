@@ -189,10 +189,11 @@ def test_column_errors_are_found_before_anything_runs_and_all_at_once(project):
     with pytest.raises(SpecError) as caught:
         project.spec(text).plan()
     messages = [str(p) for p in caught.value.problems]
-    assert len(messages) == 2, messages  # curated stands on kept, which is wrong itself
+    assert len(messages) == 3, messages
     assert "tables.pool.scores.1.columns.text: " in messages[0]
     assert "(did you mean 'topic'?)" in messages[0]
     assert "tables.kept.params.where: where: " in messages[1]
+    assert "tables.curated.params.score: score: " in messages[2]
     assert not (project.home / "objects").exists()
 
 

@@ -72,7 +72,7 @@ class Recorded:
     build: str
     spec: str
     step: str
-    made: bool  # rather than found in place
+    made: bool  # rows or verdicts, rather than found in place
     objects: frozenset[str]
 
 
@@ -87,7 +87,7 @@ def _recorded(store: Store) -> Iterator[Recorded]:
             objects = {row["fingerprint"]} if row["fingerprint"] else set()
             if row["relation"]:
                 objects.update(Relation.from_json(json.loads(row["relation"])).fingerprints())
-            made = row["state"] in ("built", "incomplete")
+            made = row["state"] in ("built", "incomplete") and not row["step"].endswith(".tests")
             yield Recorded(row["build"], row["spec"], row["step"], made, frozenset(objects))
 
 
@@ -167,5 +167,9 @@ def _render(found: list[Path], names: dict[str, str], freed: int, dry_run: bool)
 
 
 def _size(n: float) -> str:
-    """`0.4 MB`; a megabyte is 10**6 bytes."""
-    return f"{n / 1e6:,.1f} MB" if n < 1e9 else f"{n / 1e9:,.1f} GB"
+    """`12 kB`; units are powers of 1,000."""
+    for unit in ("bytes", "kB", "MB"):
+        if n < 1000:
+            return f"{n:,.0f} {unit}"
+        n /= 1000
+    return f"{n:,.1f} GB"

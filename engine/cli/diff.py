@@ -70,9 +70,10 @@ def _pair(known: list[Version], builds: tuple[str, ...]) -> tuple[Version, Versi
     last = known[-1]
     other = next((v for v in reversed(known) if v.relation != last.relation), None)
     if other is None:
+        builds = "the only build" if len(known) == 1 else f"all {len(known)} builds"
         raise SetwrightError(
-            f"the table has been the same in all {len(known)} builds that made it",
-            cure="name two builds to compare them all the same: setwright diff SPEC TABLE previous last",
+            f"the table is the same in {builds} that made it",
+            cure="change the spec and build again, or name two builds: setwright diff SPEC TABLE previous last",
         )
     return other, last
 
@@ -82,7 +83,7 @@ def _chosen(known: list[Version], name: str) -> Version:
     position = int(name) if re.fullmatch(r"-\d+", name) else POSITIONS.get(name)
     if position is not None:
         if not -len(known) <= position < 0:
-            raise SetwrightError(f"the table was made by {len(known)} builds only: {', '.join(builds)}")
+            raise SetwrightError(f"there is no build {name} of the table", cure=f"its builds are {', '.join(builds)}")
         return known[position]
     matching = [v for v in known if v.build.startswith(name)]
     if len(matching) != 1:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from engine.spec.nodes import Spec
     from engine.store import Store
 
+TOLD = ("test", "severity", "failures", "detail")
+
 
 @click.command()
 @spec_argument
@@ -41,6 +43,10 @@ def command(spec: Path, tables: tuple[str, ...], home: Path, as_json: bool) -> N
         echo_json(outcomes)
     else:
         click.echo(render(outcomes))
+        if any(outcome["outcome"] == "not run" for outcome in outcomes):
+            click.echo(f"  cure: setwright build {spec}, which also runs these tests", err=True)
+    if report.exit_code > ExitCode.FAILURES:  # interrupted, or a test that could not be run at all
+        sys.exit(report.exit_code)
     broken = any(outcome["outcome"] in ("failed", "not run") for outcome in outcomes)
     sys.exit(ExitCode.FAILURES if broken else ExitCode.DONE)
 
@@ -67,19 +73,11 @@ def _outcomes(store: Store, report: Report, tables: list[str]) -> Iterator[dict[
         step = steps[f"{table}.tests"]
         if step["state"] not in ("built", "cached"):
             detail = steps[table]["detail"] or step["detail"]
-            yield {
-                "table": table,
-                "test": None,
-                "severity": None,
-                "outcome": "not run",
-                "failures": None,
-                "detail": detail,
-            }
+            yield {"table": table, "outcome": "not run", **dict.fromkeys(TOLD), "detail": detail}
             continue
         for row in store.read_part(step["fingerprint"], 0).to_pylist():
             outcome = "passed" if row["passed"] else "failed" if row["severity"] == "error" else "warned"
-            told = {key: row[key] for key in ("test", "severity", "failures", "detail")}
-            yield {"table": table, "outcome": outcome, **told}
+            yield {"table": table, "outcome": outcome, **{key: row[key] for key in TOLD}}
 
 
 def render(outcomes: list[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ A table that has an error gives no columns, and what stands on it is left unchec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from engine.errors import Problem, did_you_mean
 from engine.model import Backend
-from engine.plan.sql import columns_read, expression_type, result_schema
+from engine.plan.sql import as_query, columns_read, first_line, read_ahead, result_schema, unbound
 from engine.plan.steps import Columns, Step, Verb
 from engine.relation import PICK_COLUMNS
 from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID, VERDICT
@@ -43,9 +43,11 @@ class ColumnsPass:
     peek: Callable[[Step], pa.Schema]
     views: dict[str, View] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    expressions: dict[pa.Schema, list[tuple[Step, str, str]]] = field(default_factory=dict)
 
     def run(self, steps: Sequence[Step]) -> dict[str, Columns]:
         """The columns of each step; a step with problems is left out."""
+        read_ahead([text for step in steps for text in _texts(step)])
         found = {}
         for step in steps:
             if not all(source in self.views for source in step.sources):
@@ -55,6 +57,7 @@ class ColumnsPass:
             if columns is not None and len(self.problems) == before:
                 found[step.name] = columns
                 self._publish(step, columns)
+        self._bind_expressions()
         return found
 
     def _columns(self, step: Step) -> Columns | None:
@@ -123,19 +126,19 @@ class ColumnsPass:
 
     def _expressions(self, step: Step, view: View) -> dict[str, str]:
         assert step.operator is not None
-        schema = _schema(view)
-        found = {}
-        for name in step.operator.expressions:
-            text = getattr(step.params, name)
-            try:
-                expression_type(text, schema)
-            except duckdb.Error as e:
-                given = step.params is not None and name in step.params.model_fields_set
-                at = ("params", name) if given else ()
-                self._problem(step, at, f"{name}: {_first_line(e)}")
-            else:
-                found[name] = text
+        found = {name: str(getattr(step.params, name)) for name in step.operator.expressions}
+        waiting = self.expressions.setdefault(_schema(view), []) if found else []
+        waiting += [(step, name, text) for name, text in found.items()]
         return found
+
+    def _bind_expressions(self) -> None:
+        """Bind the expressions of all steps, table by table: nothing depends on what they give."""
+        for schema, waiting in self.expressions.items():
+            failures = unbound([text for _, _, text in waiting], schema)
+            for step, name, text in waiting:
+                if text in failures:
+                    given = step.params is not None and name in step.params.model_fields_set
+                    self._problem(step, ("params", name) if given else (), f"{name}: {failures[text]}")
 
     def _sql(self, step: Step) -> Columns | None:
         assert step.text is not None
@@ -143,7 +146,7 @@ class ColumnsPass:
         try:
             schema = result_schema(step.text, schemas)
         except duckdb.Error as e:
-            self._problem(step, ("sql",), _first_line(e))
+            self._problem(step, ("sql",), first_line(e))
             return None
         mentioned = columns_read(step.text)
         owners = {
@@ -188,7 +191,7 @@ class ColumnsPass:
         try:
             result_schema(test.args.query, {step.table: _schema(view)})
         except duckdb.Error as e:
-            self.problems.append(self.spec.problem(test.path, _first_line(e)))
+            self.problems.append(self.spec.problem(test.path, first_line(e)))
             return {}
         mentioned = columns_read(test.args.query)
         return {name: c.owner for name, c in view.items() if mentioned is None or name.lower() in mentioned}
@@ -232,7 +235,7 @@ def score_columns(rename: str | None, declared: Iterable[str]) -> dict[str, str]
 
 
 def _named(expression: str, view: View) -> list[str]:
-    mentioned = columns_read(f"SELECT ({expression}) FROM given")
+    mentioned = columns_read(as_query(expression))
     return [name for name in view if mentioned is None or name.lower() in mentioned]
 
 
@@ -240,7 +243,10 @@ def _schema(view: View) -> pa.Schema:
     return pa.schema([(name, column.type) for name, column in view.items()])
 
 
-def _first_line(error: Exception) -> str:
-    """DuckDB's message without its drawing of the query, and without its class of error."""
-    line = str(error).strip().splitlines()[0]
-    return line.partition(": ")[2] or line
+def _texts(step: Step) -> Iterator[str]:
+    """All SQL of a step."""
+    if step.verb is Verb.SQL and step.text is not None:
+        yield step.text
+    if step.operator is not None:
+        yield from (as_query(str(getattr(step.params, name))) for name in step.operator.expressions)
+    yield from (test.args.query for test in step.tests if isinstance(test.args, Sql))

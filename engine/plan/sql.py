@@ -1,17 +1,22 @@
 """What a `sql:` table or an expression gives and reads, found out by DuckDB's own parser and binder on empty tables.
 
-Nothing is executed and no file is touched.
+Nothing is executed and no file is touched. A call into DuckDB costs more than what it does here, so texts are parsed
+and expressions are bound many at a time.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import duckdb
+import orjson
 import pyarrow as pa
+
+from engine.schema import digest
+
+_documents: dict[str, dict[str, Any]] = {}
 
 
 def result_schema(query: str, tables: Mapping[str, pa.Schema]) -> pa.Schema:
@@ -20,20 +25,28 @@ def result_schema(query: str, tables: Mapping[str, pa.Schema]) -> pa.Schema:
     Raises:
         duckdb.Error: the query does not bind: an unknown column, a wrong type.
     """
-    con = _connection().cursor()
-    for name, schema in tables.items():
-        con.register(name, schema.empty_table())
-    try:
-        return con.sql(query).limit(0).to_arrow_table().schema
-    finally:
-        for name in tables:
-            con.unregister(name)
-        con.close()
+    given = ", ".join(f'"{name}" AS (FROM {_empty_table(schema)})' for name, schema in tables.items())
+    whole = f"WITH {given} SELECT * FROM ({query}\n) LIMIT 0" if given else f"SELECT * FROM ({query}\n) LIMIT 0"
+    schema: pa.Schema = _connection().sql(whole).to_arrow_reader(1).schema
+    return schema
 
 
-def expression_type(expression: str, schema: pa.Schema) -> pa.DataType:
-    """The type of an expression over a table's columns; raises `duckdb.Error` where it does not bind."""
-    return result_schema(f"SELECT ({expression}) AS value FROM given", {"given": schema}).field("value").type
+def unbound(expressions: Sequence[str], schema: pa.Schema) -> dict[str, str]:
+    """The expressions that can't be computed over a table's columns, with DuckDB's reason for each."""
+    table = _empty_table(schema)
+    if _bind(table, expressions) is None:
+        return {}
+    failures = ((text, _bind(table, [text])) for text in expressions)
+    return {text: reason for text, reason in failures if reason is not None}
+
+
+def read_ahead(texts: Sequence[str]) -> None:
+    """Parse many queries in one call, for the functions below."""
+    new = [text for text in dict.fromkeys(texts) if text not in _documents]
+    if not new:
+        return
+    rows = _connection().execute("SELECT json_serialize_sql(q) FROM (SELECT unnest($1) AS q)", [new]).fetchall()
+    _documents.update({text: orjson.loads(row[0]) for text, row in zip(new, rows, strict=True)})
 
 
 def columns_read(query: str) -> frozenset[str] | None:
@@ -41,7 +54,7 @@ def columns_read(query: str) -> frozenset[str] | None:
 
     It may read any with a star, a natural join, a pivot, or a table's name in the place of a column.
     """
-    document = _parse(query)
+    document = _parsed(query)
     if document["error"]:  # DuckDB can't write every query as JSON: a pivot, for one
         return None
     names: set[str] = set()
@@ -63,7 +76,7 @@ def columns_read(query: str) -> frozenset[str] | None:
 
 def keeps_order(query: str) -> bool:
     """Whether the order of a query's rows is decided: by an ORDER BY, or as a plain scan of one table."""
-    document = _parse(query)
+    document = _parsed(query)
     if document["error"]:
         return False
     node = document["statements"][0]["node"]
@@ -74,10 +87,43 @@ def keeps_order(query: str) -> bool:
     return bool(plain and node["from_table"]["type"] == "BASE_TABLE" and not node["group_expressions"])
 
 
-def _parse(query: str) -> dict[str, Any]:
-    text = _connection().execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0]
-    document: dict[str, Any] = json.loads(text)
-    return document
+def as_query(expression: str) -> str:
+    """The query that `columns_read` takes for an expression."""
+    return f"SELECT ({expression}\n) FROM given"
+
+
+def _parsed(query: str) -> dict[str, Any]:
+    read_ahead([query])
+    return _documents[query]
+
+
+def _bind(table: str, expressions: Sequence[str]) -> str | None:
+    columns = ", ".join(f"({text}\n)" for text in expressions)
+    try:
+        _connection().execute(f"SELECT {columns} FROM {table} LIMIT 0")
+    except duckdb.Error as e:
+        return first_line(e)
+    return None
+
+
+def first_line(error: Exception) -> str:
+    """DuckDB's message without its drawing of the query, and without its class of error."""
+    line = str(error).strip().splitlines()[0]
+    return line.partition(": ")[2] or line
+
+
+def _empty_table(schema: pa.Schema) -> str:
+    """The name of a table without rows of these columns."""
+    return _create_empty(digest(schema.serialize().to_pybytes()), schema)
+
+
+@cache
+def _create_empty(key: str, schema: pa.Schema) -> str:
+    con, name = _connection(), f"empty_{key}"
+    con.register("given", schema.empty_table())
+    con.execute(f"CREATE TABLE IF NOT EXISTS {name} AS SELECT * FROM given")
+    con.unregister("given")
+    return name
 
 
 def _walk(value: Any) -> Iterator[dict[str, Any]]:
