@@ -60,12 +60,8 @@ def _queries(table: str, test: DataTest) -> Iterator[tuple[str, Describe]]:
     args = test.args
     match args:
         case Rows():
-            bounds = [f"n < {args.min}" for _ in [0] if args.min is not None]
-            bounds += [f"n > {args.max}" for _ in [0] if args.max is not None]
-            yield (
-                f'SELECT n FROM (SELECT count(*) AS n FROM "{table}") WHERE {" OR ".join(bounds)}',
-                lambda r: f"{r[0][0]} rows",
-            )
+            query = f'SELECT n FROM (SELECT count(*) AS n FROM "{table}") WHERE {_outside("n", args.min, args.max)}'
+            yield query, lambda r: f"{r[0][0]} rows"
         case Unique():
             columns = ", ".join(f'"{c}"' for c in args.columns)
             query = (
@@ -80,15 +76,16 @@ def _queries(table: str, test: DataTest) -> Iterator[tuple[str, Describe]]:
             query = f'SELECT DISTINCT "{args.column}" FROM "{table}" WHERE "{args.column}" NOT IN ({values}) ORDER BY 1'
             yield query, lambda r: "not accepted: " + ", ".join(_short(row[0]) for row in r)
         case Range():
-            yield from _range(table, args)
+            outside = _outside(f'"{args.column}"', args.min, args.max)
+            yield f'SELECT row_id FROM "{table}" WHERE {outside}', _rows_of(f"{args.column} is out of range in")
         case Sql():
             yield args.query, lambda r: "rows: " + "; ".join(_short(row) for row in r)
 
 
-def _range(table: str, args: Range) -> Iterator[tuple[str, Describe]]:
-    bounds = [f'"{args.column}" < {args.min}'] if args.min is not None else []
-    bounds += [f'"{args.column}" > {args.max}'] if args.max is not None else []
-    yield f'SELECT row_id FROM "{table}" WHERE {" OR ".join(bounds)}', _rows_of(f"{args.column} is out of range in")
+def _outside(value: str, low: float | None, high: float | None) -> str:
+    """The condition of lying outside of the bounds; at least one is given."""
+    bounds = [f"{value} < {low}"] if low is not None else []
+    return " OR ".join([*bounds, *([f"{value} > {high}"] if high is not None else [])])
 
 
 def _rows_of(what: str) -> Describe:
