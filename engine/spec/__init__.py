@@ -1,5 +1,7 @@
 """The spec: YAML to typed nodes, and every error of it in one go with file, line, column and the nearest name.
 
-`load` is the door. `document`, `composer`, `values` and `environment` turn text into plain values with places; `forms`
-says what may stand where, `validate` turns what pydantic says of it into sentences, and `nodes` is what comes out.
+`load` is the door and `nodes` what comes out. On the way, `composer`, `document`, `values` and `environment` turn text
+into plain values with places; `forms` says what may stand where, and `validate` and `sentences` turn what pydantic
+says of it into problems; `models`, `tables`, `uses` and `attachments` read the parts, `graph` checks the whole, and
+`queries` and `sql_walk` say what SQL reads. `selection` and `json_schema` stand beside the way.
 """

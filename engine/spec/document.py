@@ -5,7 +5,7 @@ A file that can't be read as YAML ends here, with the place. What the values mea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -36,8 +36,8 @@ class Document:
     """A YAML document and where everything in it stands; `file` is the name that the user gave."""
 
     file: str
-    text: str
-    root: Node
+    text: str = field(repr=False)
+    root: Node = field(repr=False)
     problems: tuple[Problem, ...] = ()
 
     @classmethod
@@ -154,7 +154,7 @@ def _said(error: yaml.MarkedYAMLError, mark: yaml.Mark, text: str) -> str:
         found = text.splitlines()[mark.line][mark.column]
         said = "found a tab character" if found == "\t" else f"a value can't begin with {found}"
     if error.context_mark is not None and "flow" in str(error.context) and error.context_mark.line != mark.line:
-        said += f" (it began in line {error.context_mark.line + 1})"
+        said += f" (opened in line {error.context_mark.line + 1})"
     return said + next((f"; {hint}" for part, hint in _HINTS.items() if part in said), "")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.errors import Place
-from engine.spec.queries import columns_of, tables_of
+from engine.spec.queries import check_expressions, read_queries
 from engine.spec.scope import Scope, SqlText
 from engine.spec.sql_walk import Reading
 from engine.spec.values import quoted
@@ -18,15 +18,15 @@ Named = list[tuple[SqlText, str, Place]]
 
 def read_sql(scope: Scope) -> None:
     """Check all SQL; the tables that a query names become edges of the graph."""
-    for sql, name, place in _read(scope.queries, tables_of, scope):
+    for sql, name, place in _read(scope.queries, read_queries, scope):
         if "." in name or "/" in name:
             scope.problems.add(sql.path, f"{quoted(name)} is a file; let a source table read it", place=place)
         elif scope.is_table(name, sql.path, place):
             scope.edges[sql.table][name] = (sql.path, place)
-    for sql, name, place in _read(scope.test_queries, tables_of, scope):
+    for sql, name, place in _read(scope.test_queries, read_queries, scope):
         if name != sql.table:
             scope.problems.add(sql.path, f"a test sees no table but its own, {sql.table}: {quoted(name)}", place=place)
-    _read(scope.expressions, columns_of, scope)
+    _read(scope.expressions, check_expressions, scope)
 
 
 def _read(texts: list[SqlText], read: Callable[[Sequence[str]], list[Reading]], scope: Scope) -> Named:
@@ -36,7 +36,7 @@ def _read(texts: list[SqlText], read: Callable[[Sequence[str]], list[Reading]], 
     for sql, reading in zip(texts, readings, strict=True):
         for fault in reading.faults:
             scope.problems.add(sql.path, fault.message, place=scope.problems.within(sql.path, sql.text, fault.offset))
-        named += [(sql, name, scope.problems.within(sql.path, sql.text, at)) for name, at in reading.names.items()]
+        named += [(sql, name, scope.problems.within(sql.path, sql.text, at)) for name, at in reading.tables.items()]
     return named
 
 

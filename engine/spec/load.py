@@ -47,7 +47,7 @@ def load_spec(path: Path) -> Spec:
     run = _read_run(form, problems)
     _check_names(form, problems)
     heads, models = _read_models(form, run, problems)
-    tables = _read_tables(form, Scope(problems, heads, tuple(form.tables or ())))
+    tables = _read_tables(form, Scope(problems, heads, form.tables or {}))
     if problems.found:
         raise SpecError(problems.found)
     return Spec(

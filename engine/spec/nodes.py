@@ -111,7 +111,7 @@ class Spec:
     tables: Mapping[str, TableNode]
     run: RunOptions
     file: Path
-    document: Document
+    document: Document = field(repr=False)
 
     def place(self, path: Keys, of: Part = "value") -> Place:
         """Where a key or value stands in the spec's file; see `Document.place`."""

@@ -1,4 +1,4 @@
-"""What SQL text says, by DuckDB's own parser: the tables of a query, the columns of an expression, what neither may do.
+"""What SQL text says, by DuckDB's own parser: the tables that a query reads, and what SQL in a spec may not do.
 
 Nothing is bound or run here: whether a table has a column, and of which type, is for the plan to find out.
 """
@@ -31,13 +31,13 @@ _CATALOG = """
 _BEFORE, _AFTER = "SELECT (", "\n)"  # what stands around an expression while it is parsed
 
 
-def tables_of(texts: Sequence[str]) -> list[Reading]:
+def read_queries(texts: Sequence[str]) -> list[Reading]:
     """The tables that each query reads, and its faults; what a query itself defines by WITH is none of its tables."""
     return [_query(text, document) for text, document in zip(texts, _parse(texts), strict=True)]
 
 
-def columns_of(texts: Sequence[str]) -> list[Reading]:
-    """The columns that each expression over one row reads, and its faults; of `a.b`, a field of a struct, it is a."""
+def check_expressions(texts: Sequence[str]) -> list[Reading]:
+    """The faults of each expression over the columns of one row; it reads no tables."""
     documents = _parse([f"{_BEFORE}{text}{_AFTER}" for text in texts])
     return [_expression(text, document) for text, document in zip(texts, documents, strict=True)]
 

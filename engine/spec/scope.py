@@ -38,7 +38,7 @@ class Scope:
 
     problems: Problems
     models: dict[str, Head]
-    tables: tuple[str, ...]
+    tables: Collection[str]  # in the order of the spec
     edges: dict[str, dict[str, tuple[Keys, Place]]] = field(default_factory=dict)
     queries: list[SqlText] = field(default_factory=list)
     test_queries: list[SqlText] = field(default_factory=list)

@@ -38,9 +38,9 @@ class Fault:
 
 @dataclass
 class Reading:
-    """What a text reads (lower-case names, each with the offset of its first mention), and what is wrong with it."""
+    """The tables that a text reads (lower case, with the offset of their first mention), and what is wrong with it."""
 
-    names: dict[str, int | None] = field(default_factory=dict)
+    tables: dict[str, int | None] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -90,10 +90,6 @@ class QueryVisitor:
         if node.get("sample"):
             self.refuse("a sample is drawn anew at every run; use select: random, which follows the seed")
 
-    def note(self, name: str, node: dict[str, Any]) -> None:
-        """Note a name that is read."""
-        self.reading.names.setdefault(name.lower(), self._offset(node["query_location"]))
-
     def refuse(self, message: str, node: dict[str, Any] | None = None) -> None:
         """Note a fault."""
         self.reading.faults.append(Fault(message, self._offset(node["query_location"]) if node else None))
@@ -123,7 +119,7 @@ class QueryVisitor:
         if node["schema_name"]:
             self.refuse(f"write {name} without its schema: {_ALONE}", node)
         elif name not in hidden:
-            self.note(name, node)
+            self.reading.tables.setdefault(name, self._offset(node["query_location"]))
 
     def _out_of_reach(self, name: str, node: dict[str, Any]) -> None:
         self.refuse(f"{name} is out of reach: {_ALONE}, no files, settings, clock or chance", node)
@@ -135,23 +131,12 @@ class QueryVisitor:
 
 
 class ExpressionVisitor(QueryVisitor):
-    """Walks an expression over one row and notes the columns that it reads; `hidden` are the parameters of lambdas."""
-
-    def visit(self, value: Any, hidden: frozenset[str] = frozenset()) -> None:
-        """Look at a part of the expression; `x -> x > 1` names no column x, but the JSON path `x -> '$.a'` does."""
-        if isinstance(value, dict) and value.get("class") == "LAMBDA" and value["expr"]["class"] != "CONSTANT":
-            left = value["lhs"]
-            parameters = [left] if left["class"] == "COLUMN_REF" else [a["expression"] for a in left["arguments"]]
-            self.visit(value["expr"], hidden | {p["column_names"][0].lower() for p in parameters})
-        else:
-            super().visit(value, hidden)
+    """Walks an expression, which may look at nothing but the columns of one row."""
 
     def look(self, node: dict[str, Any], hidden: frozenset[str]) -> None:
-        """Note a column, or what needs more than one row."""
+        """Note what needs more than one row, or leaves open which columns it reads."""
         super().look(node, hidden)
         match node.get("class"):
-            case "COLUMN_REF" if node["column_names"][0].lower() not in hidden:
-                self.note(node["column_names"][0], node)
             case "SUBQUERY":
                 self.refuse(f"a subquery {_OTHER_ROWS}", node)
             case "WINDOW":

@@ -40,15 +40,7 @@ def read_table(name: str, data: Any, scope: Scope) -> TableNode | None:
         return None
     verb = _verb(form, path, scope)
     _read_from(name, form, path, scope)
-    use = _use(verb, name, form, path, scope)
-    if verb is not None:
-        _check_keys(verb, form, path, scope)
-        _check_reads(verb, use, form, path, scope)
-    params = use.params if use is not None else None
-    if verb == "source":
-        params = read_own_params(source_params(), form, path, "a source", scope.problems)
-    if form.sql is not None:
-        scope.queries.append(SqlText((*path, "sql"), form.sql, name))
+    operator, params = _operation(verb, name, form, path, scope)
     scores = read_scores(name, form.scores or (), (*path, "scores"), scope)
     tests = read_tests(name, form.tests or (), (*path, "tests"), scope)
     if verb is None:
@@ -56,7 +48,7 @@ def read_table(name: str, data: Any, scope: Scope) -> TableNode | None:
     return TableNode(
         name=name,
         verb=verb,
-        operator=use.operator.name if use is not None else None,
+        operator=operator,
         source=form.source,
         sql=form.sql,
         model=form.model,
@@ -82,31 +74,40 @@ def _verb(form: TableForm, path: Keys, scope: Scope) -> Verb | None:
     return given[0] if len(given) == 1 and not form.broken(given[0]) else None
 
 
+def _operation(
+    verb: Verb | None, name: str, form: TableForm, path: Keys, scope: Scope
+) -> tuple[str | None, Params | None]:
+    """What the verb does: its operator's name and its params, as far as there are any and they are right."""
+    if verb is not None:
+        _check_keys(verb, form, path, scope)
+    if form.sql is not None:
+        scope.queries.append(SqlText((*path, "sql"), form.sql, name))
+    if verb == "source":
+        return None, read_own_params(source_params(), form, path, "a source", scope.problems)
+    if verb not in ("generate", "select"):
+        return None, None
+    operator = str(getattr(form, verb))
+    use = read_use(Kind(verb), operator, form, path, name, scope)
+    if form.from_ is None and not form.broken("from"):
+        _check_reads(verb, operator, use, path, scope)
+    return operator, use.params if use is not None else None
+
+
 def _check_keys(verb: Verb, form: TableForm, path: Keys, scope: Scope) -> None:
     for key, instead in _REFUSED[verb].items():
         if getattr(form, "from_" if key == "from" else key) is not None:
             scope.problems.add((*path, key), f"a {verb} table takes no {key}{instead}", of="key")
 
 
-def _use(verb: Verb | None, name: str, form: TableForm, path: Keys, scope: Scope) -> Use | None:
-    if verb == "generate" and form.generate is not None:
-        return read_use(Kind.GENERATE, form.generate, form, path, name, scope)
-    if verb == "select" and form.select is not None:
-        return read_use(Kind.SELECT, form.select, form, path, name, scope)
-    return None
-
-
-def _check_reads(verb: Verb, use: Use | None, form: TableForm, path: Keys, scope: Scope) -> None:
-    """Whether there is a `from` where the operator can't do without."""
-    if form.from_ is not None or form.broken("from") or verb not in ("generate", "select"):
-        return
-    label = use.label if use is not None else f"{verb}: {getattr(form, verb)}"
+def _check_reads(verb: Verb, operator: str, use: Use | None, path: Keys, scope: Scope) -> None:
+    """Whether a table can do without `from`: a selector can't, a generator only where it reads nothing."""
+    at = (*path, "from")
     if verb == "select":
-        scope.problems.add((*path, "from"), f"missing ({label} selects from a table)")
+        scope.problems.add(at, f"missing (select: {operator} selects from a table)")
     elif use is not None and use.params is not None:
         reads = [name for name, column in use.operator.reads_of(use.params).items() if not column.optional]
         if reads:
-            scope.problems.add((*path, "from"), f"missing ({label} reads {', '.join(reads)} from a table)")
+            scope.problems.add(at, f"missing (generate: {operator} reads {', '.join(reads)} from a table)")
 
 
 def _read_from(name: str, form: TableForm, path: Keys, scope: Scope) -> None:

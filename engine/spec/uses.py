@@ -22,7 +22,6 @@ class Use:
 
     operator: Operator
     params: Params | None
-    label: str  # `select: deita`
 
 
 def read_use(kind: Kind, name: str, form: TableForm | ScoreForm, path: Keys, table: str, scope: Scope) -> Use | None:
@@ -39,7 +38,7 @@ def read_use(kind: Kind, name: str, form: TableForm | ScoreForm, path: Keys, tab
     params = read_own_params(found.params, form, path, label, scope.problems)
     if params is not None:
         _collect_expressions(found, params, (*path, "params"), table, scope)
-    return Use(found, params, label)
+    return Use(found, params)
 
 
 def _check_model(operator: Operator, label: str, form: TableForm | ScoreForm, path: Keys, scope: Scope) -> None:

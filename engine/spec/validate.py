@@ -71,7 +71,7 @@ class _Reading:
         self._owner = owner
         self._problems = problems
         self._written: dict[str, str] = {}  # a key that was meant: how it was written
-        self._incomplete = _holds_broken(data)  # something that stands there could not be read
+        self._dropped = False  # whether a key was left out, since nobody can say what it means
 
     def mapping(self, noun: str) -> bool:
         """Whether there is a mapping to read; reports its unknown keys and sets them right where it can."""
@@ -96,7 +96,7 @@ class _Reading:
             self.values[meant[0]] = value
             self._written[meant[0]] = key
         else:
-            self._incomplete = True
+            self._dropped = True
 
     def parse(self, parse: Callable[[Any], M]) -> tuple[M | None, set[Any]]:
         """The parsed values, or None and the keys whose values are wrong, which are reported."""
@@ -133,8 +133,8 @@ class _Reading:
     def _report_value(self, at: Keys, errors: list[ErrorDetails]) -> None:
         path = (*self._path, *at) if not at else (*self._path, self._written.get(str(at[0]), at[0]), *at[1:])
         value = self._locate(errors[0])[1]
-        if isinstance(value, Broken) or (not at and self._incomplete):
-            return
+        if isinstance(value, Broken) or (not at and (self._dropped or _holds_broken(self.values))):
+            return  # what a model says of all its values together means nothing where some are lost
         match errors[0]["type"]:
             case "missing":
                 self._problems.add(path, f"missing ({self._owner} needs it)")
@@ -143,7 +143,7 @@ class _Reading:
                 self._problems.add(path, f"unknown key{hint}", of="key")
             case _:
                 origin = " (from the environment)" if isinstance(value, FromEnvironment) else ""
-                self._problems.add(path, sentence(errors, value, secret=may_hold_secret(path)) + origin)
+                self._problems.add(path, sentence(errors, value, secret=may_hold_secret((*self._path, *at))) + origin)
 
     def _locate(self, error: ErrorDetails) -> tuple[Keys, Any]:
         """Where in the values an error is (pydantic's own names for a union's members left out), and what is there."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_INTEGER = re.compile(r"[-+]?[0-9]{1,4000}|0o[0-7]+|0x[0-9a-fA-F]+")  # Python reads no more than 4,300 digits
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -16,7 +16,8 @@ _WORDS = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _NUMBER_STARTS = frozenset("-+.0123456789")
-_SHOWN = 60
+_LONGEST = 400  # characters of a number; Python itself reads integers of 4,300 digits at most
+_SHOWN = 60  # characters of a value in a message
 
 
 class Broken:
@@ -31,6 +32,8 @@ def plain_scalar(text: str) -> str | int | float | bool | None:
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMBER_STARTS:
+        return text
+    if len(text) > _LONGEST:
         return text
     if _INTEGER.fullmatch(text):
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
