@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # uv does not read pip's own settings for extra package folders: hand them on.
 UV := UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: quickstart test check lint types format bench clean
+.PHONY: quickstart test check lint types format bench schema clean
 
 quickstart: $(VENV)/core  ## set up, build the quickstart offline, say what to try next
 	$(BIN)/setwright build specs/quickstart.yaml
@@ -51,3 +51,6 @@ $(VENV)/core: pyproject.toml constraints.txt | $(BIN)/uv
 $(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/uv
 	$(UV) --editable ".[dev,train]"
 	@touch $@ $(VENV)/core
+
+schema: $(VENV)/dev  ## the JSON Schema that editors read
+	$(BIN)/python -c "import json; from engine.spec.json_schema import json_schema; print(json.dumps(json_schema(), indent=1, sort_keys=True))" > specs/setwright.schema.json

@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 
 import duckdb
-import orjson
 import pyarrow as pa
 
 from engine.schema import digest
+from engine.spec.queries import parse
 
 _documents: dict[str, dict[str, Any]] = {}
 
@@ -43,10 +43,8 @@ def unbound(expressions: Sequence[str], schema: pa.Schema) -> dict[str, str]:
 def read_ahead(texts: Sequence[str]) -> None:
     """Parse many queries in one call, for the functions below."""
     new = [text for text in dict.fromkeys(texts) if text not in _documents]
-    if not new:
-        return
-    rows = _connection().execute("SELECT json_serialize_sql(q) FROM (SELECT unnest($1) AS q)", [new]).fetchall()
-    _documents.update({text: orjson.loads(row[0]) for text, row in zip(new, rows, strict=True)})
+    if new:
+        _documents.update(zip(new, parse(new), strict=True))
 
 
 def columns_read(query: str) -> frozenset[str] | None:

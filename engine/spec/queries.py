@@ -33,12 +33,12 @@ _BEFORE, _AFTER = "SELECT (", "\n)"  # what stands around an expression while it
 
 def read_queries(texts: Sequence[str]) -> list[Reading]:
     """The tables that each query reads, and its faults; what a query itself defines by WITH is none of its tables."""
-    return [_query(text, document) for text, document in zip(texts, _parse(texts), strict=True)]
+    return [_query(text, document) for text, document in zip(texts, parse(texts), strict=True)]
 
 
 def check_expressions(texts: Sequence[str]) -> list[Reading]:
     """The faults of each expression over the columns of one row; it reads no tables."""
-    documents = _parse([f"{_BEFORE}{text}{_AFTER}" for text in texts])
+    documents = parse([f"{_BEFORE}{text}{_AFTER}" for text in texts])
     return [_expression(text, document) for text, document in zip(texts, documents, strict=True)]
 
 
@@ -86,7 +86,7 @@ def _functions() -> Functions:
     return Functions(frozenset(refused - TABLE_FUNCTIONS), frozenset(aggregates))
 
 
-def _parse(texts: Sequence[str]) -> list[dict[str, Any]]:
+def parse(texts: Sequence[str]) -> list[dict[str, Any]]:
     """DuckDB's serialised form of each text; all in one call, since a call costs more than parsing a query."""
     rows = _connection().execute("SELECT json_serialize_sql(q) FROM (SELECT unnest($1) AS q)", [list(texts)]).fetchall()
     return [orjson.loads(row[0]) for row in rows]
