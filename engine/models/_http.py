@@ -60,6 +60,7 @@ class _Call:
             self.refused_since = time.monotonic() if self.refused_since is None else self.refused_since
         else:
             self.failures += 1
+            self.refused_since = None
 
     def left(self, budgets: Persistence, pause: float) -> bool:
         """Whether another attempt may be made after a pause."""
@@ -78,12 +79,12 @@ class Endpoint:
     Args:
         name: what messages call it.
         base_url: the address that paths are added to.
-        secret: the key for the `Authorization` header; None sends none.
+        secret: the key for the `Authorization` header; "" sends none.
         concurrency: calls in flight at most.
         budgets: how long a call is tried.
     """
 
-    def __init__(self, name: str, base_url: str, secret: str | None, concurrency: int, budgets: Persistence) -> None:
+    def __init__(self, name: str, base_url: str, secret: str, concurrency: int, budgets: Persistence) -> None:
         self._base = URL(base_url)
         if self._base.scheme not in ("http", "https") or not self._base.host:
             raise SetwrightError(
@@ -91,7 +92,8 @@ class Endpoint:
             )
         self._name = name
         self._shown = str(self._base.with_user(None).with_query(None))
-        self._redact = Redactor(secret, self._base.password)
+        self._proxy = _proxy_for(self._base)
+        self._redact = Redactor(secret, *(url.raw_password for url in (self._base, self._proxy) if url))
         self._headers = {"Content-Type": "application/json"}
         if secret and self._base.user is None:  # an address with its own credentials needs no key
             self._headers["Authorization"] = f"Bearer {secret}"
@@ -107,7 +109,7 @@ class Endpoint:
             timeout=aiohttp.ClientTimeout(total=self._budgets.timeout_s, sock_connect=CONNECT_S),
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=_proxy_for(self._base),
+            proxy=self._proxy,
         )
 
     async def close(self) -> None:
@@ -163,7 +165,8 @@ class Endpoint:
         was_down = self._limiter.down
         self._gate.leave(permit, outcome, pause)
         if self._limiter.down and not was_down:
-            log.warning("%s: %s answers no call; waiting %g s for it", self._name, self._shown, self._budgets.patience_s)
+            wait = self._budgets.patience_s
+            log.warning("%s: %s answers no call; waiting %g s for it", self._name, self._shown, wait)
         elif was_down and not self._limiter.down:
             log.warning("%s: %s answers again", self._name, self._shown)
 
@@ -184,12 +187,14 @@ class Endpoint:
     def _error(self, error: CallError, call: _Call) -> ModelError:
         sent = f" ({call.attempts} requests sent)" if call.attempts > 1 else ""
         message = self._redact(f"{self._name}: {self._shown}: {error.message}{sent}")
-        return ModelError(message, cure=error.cure, status=error.status, attempts=call.attempts)
+        cure = self._redact(error.cure) if error.cure else None
+        return ModelError(message, cure=cure, status=error.status, attempts=call.attempts)
 
 
-def _proxy_for(address: URL) -> str | None:
+def _proxy_for(address: URL) -> URL | None:
     """The proxy that the environment names for an address (HTTPS_PROXY, NO_PROXY and their kin)."""
-    return None if proxy_bypass(address.host or "") else getproxies().get(address.scheme)
+    proxy = getproxies().get(address.scheme)
+    return None if proxy is None or proxy_bypass(address.host or "") else URL(proxy)
 
 
 def _read(reply: Any, read: Callable[[Any], T]) -> T:

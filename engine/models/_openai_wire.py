@@ -96,9 +96,7 @@ def read_loglikelihood(context: str, continuation: str) -> Callable[[Any], Answe
             if p is not None and (end > border or end - len(token) == border)
         ]
         if not summed:
-            raise _cannot(
-                "no token of the continuation has a log-probability", "give a context"
-            )
+            raise _cannot("no token of the continuation has a log-probability", "give a context")
         return Answer(value=math.fsum(summed), tokens_in=size - len(summed), tokens_out=len(summed))
 
     return read

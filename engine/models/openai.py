@@ -84,9 +84,9 @@ class OpenAI(Backend):
         assert isinstance(config.params, OpenAIParams)
         self.params = config.params
         address = config.base_url or OPENAI_URL
-        secret = config.api_key.get_secret_value() if config.api_key else os.environ.get("OPENAI_API_KEY")
+        secret = config.api_key.get_secret_value() if config.api_key else os.environ.get("OPENAI_API_KEY", "")
         budgets = Persistence(self.params.timeout_s, self.params.max_attempts, self.params.patience_s)
-        self._endpoint = Endpoint(config.name, address, secret, config.concurrency, budgets)
+        self._endpoint = Endpoint(config.name, address, secret.strip(), config.concurrency, budgets)
         # OpenAI's newer models know the later name alone, most other servers the earlier one.
         self._chat_limit = "max_completion_tokens" if address.startswith("https://api.openai.com/") else "max_tokens"
 

@@ -8,9 +8,9 @@
           - {match: "Rate the", reply: ["4", "5"]}      # several: chosen by the draw, the first one when greedy
           - {match: "Yes or no", logprobs: {"Yes": -0.1, "No": -2.4}}
         default: "You said: {last_user} (draw {draw})"  # also {n}, the number of messages; without it: an error
-        faults:
-          - {kind: 429, every: 3}                       # one call in three fails once, then answers
+        faults:                                         # the first that selects a call
           - {kind: timeout, match: poison, times: always}
+          - {kind: 429, every: 3}                       # one call in three fails once, then answers
         latency_ms: 5
 
 Everything depends on the request alone, never on the order of arrival: a build gives the same rows and the same
