@@ -111,8 +111,11 @@ class Gate:
         asker.tally.cached += len(texts) - len(missing)
         items = list(missing.items())
         chunks = [dict(items[i : i + EMBED_CHUNK]) for i in range(0, len(items), EMBED_CHUNK)]
-        for vectors in await asyncio.gather(*(self._embed_missing(chunk, asker) for chunk in chunks)):
-            known |= vectors
+        tasks = [self._embed_missing(chunk, asker) for chunk in chunks]
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):  # one that fails costs the others nothing
+            if isinstance(outcome, BaseException):
+                raise outcome
+            known |= outcome
         return (
             np.stack([known[i] for i in ids]) if ids else np.zeros((0, self.backend.embedding_dim() or 0), np.float32)
         )

@@ -23,6 +23,7 @@ from engine.spec.load import load_spec
 from engine.spec.nodes import ModelNode
 
 TIMEOUT_S = 5
+SHOWN = 5  # models of a server that a message names
 PACKAGES = {"transformers": ("torch", "transformers"), "vllm": ("vllm",)}
 """What a backend imports when it starts, where that is not in the core."""
 
@@ -85,42 +86,42 @@ def _check_model(node: ModelNode) -> Iterator[Finding]:
 async def _check_server(node: ModelNode, what: str) -> Finding:
     """Ask a server which models it has."""
     import aiohttp
+    from yarl import URL
 
     address = node.config.base_url or OPENAI_URL
-    parts = urlsplit(address)
-    server = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    server = urlsplit(address).netloc.rpartition("@")[2]
     key = node.config.api_key.get_secret_value() if node.config.api_key else os.environ.get("OPENAI_API_KEY")
-    headers = {"Authorization": f"Bearer {key}"} if key and not parts.username else {}
+    cure = "start the server, or check base_url"
     try:
+        url = URL(address)
+        headers = {"Authorization": f"Bearer {key}"} if key and url.user is None else {}
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), trust_env=True) as session,
-            session.get(f"{address.rstrip('/')}/models", headers=headers) as response,
+            session.get(url / "models", headers=headers, allow_redirects=False) as response,
         ):
             answer = await response.json(content_type=None) if response.status == 200 else None
             return _judge(node, what, server, response.status, answer)
     except TimeoutError:
-        return Finding(
-            "fail", what, f"{server} did not answer within {TIMEOUT_S} s", "start the server, or check the address"
-        )
+        return Finding("fail", what, f"{server} did not answer within {TIMEOUT_S} s", cure)
     except (aiohttp.ClientError, OSError, ValueError) as e:  # their messages may repeat the address
-        return Finding(
-            "fail", what, f"can't reach {server} ({type(e).__name__})", "start the server, or check the address"
-        )
+        return Finding("fail", what, f"can't reach {server} ({type(e).__name__})", cure)
 
 
 def _judge(node: ModelNode, what: str, server: str, status: int, answer: Any) -> Finding:
     if status in (401, 403):
         return Finding("fail", what, f"{server} refuses the key (status {status})", "set the api_key that it expects")
-    names = [entry.get("id") for entry in answer.get("data", ())] if isinstance(answer, dict) else []
+    if status not in (200, 404, 405):
+        return Finding(
+            "fail", what, f"{server} answers with status {status}", "look into the server, or check base_url"
+        )
+    entries = answer.get("data") or () if isinstance(answer, dict) else ()
+    names = [entry.get("id") for entry in entries if isinstance(entry, dict)]
     if not names:
-        return Finding(
-            "warn", what, f"{server} answers, but tells no models (status {status})", "check the path of base_url"
-        )
+        said = f"{server} answers, but tells no models (status {status})"
+        return Finding("warn", what, said, "check the path in base_url; some servers have no such list")
     if node.config.model not in names:
-        served = ", ".join(str(name) for name in names[:5])
-        return Finding(
-            "fail", what, f"{server} does not serve {node.config.model}", f"name one that it serves: {served}"
-        )
+        served = ", ".join(str(name) for name in names[:SHOWN])
+        return Finding("fail", what, f"{server} does not serve {node.config.model}", f"it serves {served}")
     return Finding("ok", what, f"{server} serves {node.config.model}")
 
 
@@ -133,9 +134,5 @@ def _check_gpu() -> Iterator[Finding]:
         names = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
         yield Finding("ok", "GPU", ", ".join(f"{gpu.name} ({gpu.total_memory / 1e9:.0f} GB)" for gpu in names))
     else:
-        yield Finding(
-            "warn",
-            "GPU",
-            f"torch {torch.__version__} sees none; models run on the CPU",
-            "if there is one, install the build of torch for its driver",
-        )
+        said = f"torch {torch.__version__} sees none; models run on the CPU"
+        yield Finding("warn", "GPU", said, "if there is one, install the build of torch for its driver")

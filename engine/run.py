@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.calls import Asker, Gate
@@ -170,8 +170,17 @@ class Build:
         own = Relation(identity) if step.name != step.table else self.relation(step.table)
         self._name(step, own)
         if step.verb is Verb.SCORE:
-            self._name(self.plan.steps[step.table].step, self.relation(step.table))
+            for table in self._shown_in(step.table):
+                self._name(self.plan.steps[table].step, self.relation(table))
         self.monitor.end(step.name, state)
+
+    def _shown_in(self, table: str) -> Iterator[str]:
+        """The table, and the finished selections of it: they show its columns, late scores among them."""
+        yield table
+        for name, planned in self.plan.steps.items():
+            step = planned.step
+            if step.verb is Verb.SELECT and step.sources == (table,) and name in self.identities:
+                yield from self._shown_in(name)
 
     def _name(self, step: Step, relation: Relation) -> None:
         """Point the step's name to what it is now."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import SetwrightError, StoreError, did_you_mean
@@ -91,10 +92,10 @@ class _Tracer:
         selections = [
             (name, relation) for name, relation in self.tables.items() if relation.parent and name not in seen
         ]
-        selections.sort(key=lambda selection: len(list(self._chain(selection[0]))))
+        selections.sort(key=lambda selection: len(self._chain(selection[0])))
         after = [self._selection(name, relation, row_id) for name, relation in selections]
         stages = [*reversed(before), *filter(None, after)]
-        return Life(table, row_id, tuple(stages), self._failures({stage.row_id for stage in stages}))
+        return Life(table, row_id, tuple(stages), self._failures({row_id, *(stage.row_id for stage in stages)}))
 
     def _elsewhere(self, given: str) -> str:
         found = self._query("SELECT DISTINCT table_name FROM lineage WHERE starts_with(row_id, $row)", row=given)
@@ -163,7 +164,7 @@ class _Tracer:
         payload = self._manifest(relation.fingerprint).payload
         return Stage(
             table, _label(payload), payload.get("params", {}), row_id, own, verdict, tuple(scores),
-            tuple(call for step, asker in askers for call in self._calls(step, asker, own)),
+            tuple(call for step, asker in askers for call in self._calls(step, asker, own if step == table else {})),
         )  # fmt: skip
 
     def _score(self, step: str, fingerprint: str, row_id: str) -> StepScore:
@@ -172,19 +173,24 @@ class _Tracer:
         return StepScore(step, label, {name: value for name, value in values.items() if name != ROW_ID})
 
     def _calls(self, step: str, asker: str, row: dict[str, Any]) -> Iterator[RowCall]:
-        """The calls that a step made for the row `asker`, in the order of their answers; failed ones, too."""
+        """The calls that a step made for the row `asker`, in the order of their answers; failed ones, too.
+
+        `row` is what the step made of it, if it makes rows.
+        """
+        names = "call_id, model, kind, error, tokens_in, tokens_out, latency_s, build"
         found = self._query(
-            "SELECT * FROM calls WHERE call_id IN (SELECT call_id FROM row_calls WHERE step = $step AND row_id = $row) "
-            "OR (error IS NOT NULL AND spec = $spec AND node = $step AND row_id = $row) ORDER BY seq",
+            f'SELECT {names}, request, response, epoch_us("at") AS us FROM calls WHERE call_id IN '
+            "(SELECT call_id FROM row_calls WHERE step = $step AND row_id = $row) OR "
+            "(error IS NOT NULL AND spec = $spec AND node = $step AND row_id = $row) ORDER BY seq",
             step=step, row=asker, spec=self._spec,
         )  # fmt: skip
-        names = ("call_id", "model", "kind", "error", "tokens_in", "tokens_out", "latency_s", "at", "build")
         for call in found:
             response = None if call["response"] is None else json.loads(call["response"])
             text = None if response is None else response.get("text")
             made = next((name for name, value in row.items() if text and value == text), None)
-            told = {name: call[name] for name in names}
-            yield RowCall(step=step, request=json.loads(call["request"]), response=response, made=made, **told)
+            at = datetime.fromtimestamp(call["us"] / 1e6, UTC)  # as a number: Arrow's times would import pandas
+            told = {name: call[name] for name in names.split(", ")}
+            yield RowCall(step=step, request=json.loads(call["request"]), response=response, made=made, at=at, **told)
 
     def _failures(self, row_ids: set[str]) -> tuple[RowFailure, ...]:
         found = self._query(

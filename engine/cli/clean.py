@@ -37,7 +37,7 @@ def command(spec: Path | None, everything: bool, keep_builds: int, dry_run: bool
     """Delete old versions of the tables of SPEC, or with --all of every spec.
 
     What a table, score or test of any spec is made of now stays, and so does every model call. A build that found
-    everything in place doesn't count as one. Work that a build has only begun is kept as long as the builds since.
+    everything in place doesn't count as one. Work that was begun since the first of the kept builds stays, too.
     """
     from engine.cli.spec_name import spec_name
     from engine.store import Store
@@ -57,12 +57,13 @@ def command(spec: Path | None, everything: bool, keep_builds: int, dry_run: bool
             found += _unfinished(store, keep, _begin(recent, keep_builds))
             found += _temporary(store, found)
         freed = _freed(found)
+        report = _render(found, names, freed, dry_run)
         if not dry_run:
             _delete(store, found)
     if as_json:
         echo_json({"dry_run": dry_run, "bytes": freed, "deleted": [str(path) for path in found]})
     else:
-        click.echo(_render(found, names, freed, dry_run))
+        click.echo(report)
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,10 @@ def _complete(store: Store) -> set[str]:
 
 
 def _begin(recent: set[str], keep_builds: int) -> float:
-    """When the oldest of the kept builds began (a build's id is its time); everything is older than no build at all."""
+    """When the oldest of the kept builds began, in seconds since 1970 (a build's id is its time).
+
+    All work is older than that where no build is to be kept, and none is where no build was ever recorded.
+    """
     if keep_builds == 0:
         return float("inf")
     starts = (datetime.strptime(build[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) for build in recent)
@@ -154,16 +158,19 @@ def _delete(store: Store, paths: Iterable[Path]) -> None:
     for path in paths:
         with store.guard("delete", path):
             if path.is_dir():
+                (path / "manifest.json").unlink(missing_ok=True)  # first: half an object must never look complete
                 store.remove(path.name)
             else:
                 path.unlink()
 
 
 def _render(found: list[Path], names: dict[str, str], freed: int, dry_run: bool) -> str:
+    """What is freed in all, and before it is done, also by what."""
+    total = f"{_size(freed)} in {len(found):,} objects and files"
+    if not (dry_run and found):
+        return f"would free {total}" if dry_run else f"freed {total}"
     rows = [(names.get(path.name, "left behind"), _size(_freed([path])), path.name) for path in found]
-    table = columns(("made by", "size", "object"), rows, right=(1,)) + "\n\n" if found and dry_run else ""
-    said = "would free" if dry_run else "freed"
-    return f"{table}{said} {_size(freed)} in {len(found):,} objects and files"
+    return columns(("made by", "size", "object"), rows, right=(1,)) + f"\n\nwould free {total}"
 
 
 def _size(n: float) -> str:

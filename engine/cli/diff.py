@@ -70,9 +70,9 @@ def _pair(known: list[Version], builds: tuple[str, ...]) -> tuple[Version, Versi
     last = known[-1]
     other = next((v for v in reversed(known) if v.relation != last.relation), None)
     if other is None:
-        builds = "the only build" if len(known) == 1 else f"all {len(known)} builds"
+        where = "the only build" if len(known) == 1 else f"all {len(known)} builds"
         raise SetwrightError(
-            f"the table is the same in {builds} that made it",
+            f"the table is the same in {where} that made it",
             cure="change the spec and build again, or name two builds: setwright diff SPEC TABLE previous last",
         )
     return other, last

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -35,10 +33,9 @@ def command(directory: Path, name: str, listing: bool) -> None:
 
 
 def _description(spec: Path) -> str:
-    """The first sentence of the comment that a shipped spec begins with."""
-    lines = spec.read_text(encoding="utf-8").splitlines()
-    comment = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines))
-    return shorten(re.split(r"[.:](?:\s|$)", comment)[0])
+    from engine.spec.document import Document
+
+    return shorten(Document.read(spec).data.get("description", ""))
 
 
 def _copy(spec: Path, directory: Path) -> list[Path]:
@@ -53,12 +50,10 @@ def _copy(spec: Path, directory: Path) -> list[Path]:
     if there:
         raise SetwrightError(f"already there: {', '.join(there)}", cure="name another DIR; nothing was written")
     for source, target in zip(sources, targets, strict=True):
-        data = source.read_bytes()
-        if source == spec:  # its comments name the file by where it is
-            data = data.replace(f"specs/{spec.name}".encode(), str(target).encode())
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+            with target.open("xb") as f:  # x: fails where somebody was faster
+                f.write(source.read_bytes())
         except OSError as e:
             raise SetwrightError(f"can't write {target}: {e.strerror}", cure="name another DIR") from e
     return targets
@@ -79,9 +74,10 @@ def _data_files(spec: Path) -> Iterator[Path]:
 
 
 def _next_steps(spec: Path) -> str:
-    return f"""
-Next:
-  setwright plan {spec}     what a build would do, and why
-  setwright build {spec}    do it
-  setwright show {spec}     the tables that came of it
-  setwright sql {spec} funnel     what became of the rows"""
+    steps = [
+        (f"  setwright plan {spec}", "what a build would do, and why"),
+        (f"  setwright build {spec}", "do it"),
+        (f"  setwright show {spec}", "the tables that came of it"),
+        (f"  setwright sql {spec} funnel", "what became of the rows"),
+    ]
+    return "\n" + columns(("Next:", ""), steps)

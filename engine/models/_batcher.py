@@ -92,6 +92,7 @@ class Batcher:
         self._budget = budget
         self._queue: queue.SimpleQueue[tuple[int, Request, asyncio.Future[Answer]] | None] = queue.SimpleQueue()
         self._arrivals = count()
+        self._thread: threading.Thread | None = None
         self._open = False
 
     async def start(self) -> None:
@@ -108,7 +109,8 @@ class Batcher:
         """End the thread after the batch that it is running; calls that still wait fail."""
         self._open = False
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
 
     def submit(self, request: Request) -> asyncio.Future[Answer]:
         """The answer to come. Called in the event loop that `start` ran in."""

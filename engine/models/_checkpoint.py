@@ -52,7 +52,10 @@ class Checkpoint:
         """The content of `config.json`; None where the checkpoint isn't on this machine yet."""
         if self.folder is None:
             return None
-        config: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        try:
+            config: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        except ValueError as e:
+            raise SetwrightError(f"{self.name}: config.json is not JSON: {e}", cure="copy the checkpoint again") from e
         return config
 
     @property
@@ -104,7 +107,8 @@ class Checkpoint:
             ) from e
         if Path(path).name != self.commit:
             raise SetwrightError(
-                f"{self.name}: {self.revision} moved from {self.commit} to {Path(path).name} just now", cure="build again"
+                f"{self.name}: {self.revision} moved on from {self.commit} just now",
+                cure="build again",
             )
         return Path(path)
 

@@ -21,7 +21,7 @@ from yarl import URL
 
 from engine.errors import ModelError, SetwrightError
 from engine.models._failures import CallError, Redactor, of_exception, of_status
-from engine.models._limiter import Gate, Limiter, Outcome, OutOfPatienceError, Permit
+from engine.models._limiter import Turnstile, Limiter, Outcome, OutOfPatienceError, Permit
 
 T = TypeVar("T")
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.5, 60.0
@@ -99,7 +99,7 @@ class Endpoint:
             self._headers["Authorization"] = f"Bearer {secret}"
         self._budgets = budgets
         self._limiter = Limiter(concurrency)
-        self._gate = Gate(self._limiter, budgets.patience_s)
+        self._gate = Turnstile(self._limiter, budgets.patience_s)
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""How many calls may be in flight to one endpoint, and when: the state (`Limiter`) and the queue before it (`Gate`).
+"""How many calls may be in flight to one endpoint, and when: the state (`Limiter`) and the queue before it (`Turnstile`).
 
 The limiter is plain arithmetic over a clock that is handed in. Neither class knows HTTP.
 """
@@ -129,7 +129,7 @@ class OutOfPatienceError(Exception):
     """The endpoint is down, or wants no calls, for longer than callers are willing to wait."""
 
 
-class Gate:
+class Turnstile:
     """Callers wait here, first come first served, until the limiter lets them start.
 
     Args:

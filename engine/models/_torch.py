@@ -99,23 +99,24 @@ def load(folder: Path, name: str, params: TransformersParams, sampling: Sampling
             cure="check that the folder is complete (config, weights, tokenizer) and that this version of transformers "
             "knows the architecture; code that comes with a checkpoint is never run",
         ) from e
+    return _worker(model, tokenizer, kinds, params, sampling)
+
+
+def _worker(
+    model: Any, tokenizer: Any, kinds: frozenset[Capability], params: TransformersParams, sampling: Sampling
+) -> TorchWorker:
     if "past_key_values" not in inspect.signature(model.forward).parameters:
         kinds -= {Capability.GENERATE, Capability.CHAT}  # the decoding loop needs an attention cache
     model.config.get_text_config().use_cache = False  # only the decoding loop wants the cache, and asks for it
     stored = model.generation_config if Capability.GENERATE in kinds else None
-    return TorchWorker(
-        model=model,
-        encoder=Encoder(
-            tokenizer,
-            limit=_limit(config, tokenizer),
-            defaults=sampling if stored is None else sampling.over(_sampling(stored)),
-            chat_template=params.chat_template,
-            max_length=params.max_length,
-        ),
-        kinds=kinds,
-        ends=_ends(stored, tokenizer),
-        pooling=params.pooling,
+    encoder = Encoder(
+        tokenizer,
+        limit=_limit(model.config, tokenizer),
+        defaults=sampling if stored is None else sampling.over(_sampling(stored)),
+        chat_template=params.chat_template,
+        max_length=params.max_length,
     )
+    return TorchWorker(model, encoder, kinds, _ends(stored, tokenizer), params.pooling)
 
 
 def _family(config: Any, name: str) -> tuple[Any, frozenset[Capability]]:

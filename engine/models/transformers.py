@@ -44,7 +44,7 @@ class TransformersParams(BackendParams):
     stop: Annotated[tuple[str, ...], Field(strict=False)] = ()
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    max_batch_tokens: int = Field(32768, ge=1)  # rows of a batch times its longest row, prompt and reply
+    max_batch_tokens: int = Field(32768, ge=1)  # rows of a batch times its longest row, reply included
     pooling: Literal["mean", "last"] = "mean"  # of embeddings: all tokens, or the last one
     max_length: int | None = Field(None, ge=1)  # of embeddings: longer texts are cut to so many tokens, with a warning
     chat_template: str | None = None  # Jinja, instead of the tokenizer's own
@@ -58,6 +58,8 @@ class TransformersBackend(Backend):
       the letter. `chat` renders the chat template. Both return text without special tokens.
     - `loglikelihood` splits context and continuation as lm-evaluation-harness does; it and `next_token_logprobs` on a
       `prompt` put the beginning-of-text token first where the tokenizer itself does.
+    - What `sampling` leaves open is read from the checkpoint's generation_config.json: temperature, top_p and the ends
+      of text. Nothing else of it is applied (no top_k, no penalties).
     - A text that the model can't hold is a `ModelError`. Only embeddings can be cut, by `max_length`, and every cut is
       counted in a warning.
     - An answer does not depend on the other calls of its batch, but for float noise (see `_decoding`).
@@ -120,12 +122,13 @@ class TransformersBackend(Backend):
         if not texts:
             return np.zeros((0, self.embedding_dim() or 0), np.float32)
         answers = await asyncio.gather(*(self._batcher.submit(Embed(t)) for t in texts), return_exceptions=True)
-        failed = [(i, a) for i, a in enumerate(answers) if isinstance(a, BaseException)]
+        failed = [(i, a) for i, a in enumerate(answers) if isinstance(a, ModelError)]
         if failed:
             first, error = failed[0]
             raise ModelError(
-                f"{len(failed)} of {len(texts)} texts can't be embedded; the first is number {first + 1}: {error}"
-            ) from error
+                f"{len(failed)} of {len(texts)} texts can't be embedded; number {first + 1}: {error.message}",
+                cure=error.cure,
+            )
         done = [a for a in answers if isinstance(a, Answer)]
         cut = sum(a.finish_reason == "length" for a in done)
         if cut:

@@ -14,6 +14,7 @@ Columns that the spec names in `as_json` become JSON text too: text stays as it 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,6 @@ def _to_text(holder: dict[str, Any], key: str) -> bool:
         return False
     try:
         holder[key] = json.dumps(holder[key], ensure_ascii=False, allow_nan=False)
-    except ValueError:  # NaN: left for the reader to name by its field
-        return False
+    except ValueError:
+        holder[key] = math.nan  # there is a NaN in it: the reader names the field
     return True

@@ -69,15 +69,15 @@ def inputs(source: Source, params: SourceParams) -> list[tuple[Reader, Input]]:
     Raises:
         SetwrightError: a file's format isn't known, or a parameter has no meaning for this source.
     """
-    loosen = Loose(params.as_json, shaped=params.shape != "raw")
     if source.is_hf:
-        _refuse(source, format=params.format, as_json=params.as_json or None)
+        _refuse(source, "is for files", format=params.format, as_json=params.as_json)
         path = source.files[0][1] if source.files else None
         return [(readers()["hf"], Input(source.text, path, None, params.split, params.config, params.revision))]
-    _refuse(source, split=params.split, config=params.config, revision=params.revision)
+    _refuse(source, "is for hf: sources", split=params.split, config=params.config, revision=params.revision)
+    loosen = Loose(params.as_json, shaped=params.shape != "raw")
     found = [(readers()[format_of(name, params)], Input(name, path, loosen)) for name, path in source.files]
-    if params.as_json and not any(reader in (readers()["json"], readers()["jsonl"]) for reader, _ in found):
-        _refuse(source, as_json=params.as_json)
+    if not any(reader in (readers()["json"], readers()["jsonl"]) for reader, _ in found):
+        _refuse(source, "is for files of JSON or JSONL", as_json=params.as_json)
     return found
 
 
@@ -133,12 +133,11 @@ def _folder_hashes(folder: Path, hash_file: Callable[[Path], str]) -> dict[str, 
     return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
 
 
-def _refuse(source: Source, **given: Any) -> None:
+def _refuse(source: Source, why: str, **given: str | list[str] | None) -> None:
+    """Raise for a parameter that is given and means nothing here."""
     for name, value in given.items():
-        if value is not None:
-            where = "files" if source.is_hf or name == "as_json" else "an hf: source"
-            formats = " of JSON or JSONL" if name == "as_json" else ""
-            raise SetwrightError(f"{source.text}: {name} is for {where}{formats}", cure=f"leave {name} out")
+        if value:
+            raise SetwrightError(f"{source.text}: {name} {why}", cure=f"leave {name} out")
 
 
 def _missing(text: str, base: Path, kind: str) -> SetwrightError:

@@ -4,7 +4,7 @@ from collections import deque
 
 import pytest
 
-from engine.models._limiter import DOWN_AFTER, Gate, Limiter, Outcome, OutOfPatienceError
+from engine.models._limiter import DOWN_AFTER, Turnstile, Limiter, Outcome, OutOfPatienceError
 
 
 class Clock:
@@ -163,7 +163,7 @@ def test_many_failures_in_a_row_mean_down_and_one_answer_between_does_not(clock)
 
 def test_callers_are_let_in_in_their_order_and_a_cancelled_one_is_passed_over():
     async def main():
-        gate = Gate(Limiter(1), patience_s=10)
+        gate = Turnstile(Limiter(1), patience_s=10)
         first = await gate.enter()
         order = []
 
@@ -184,7 +184,7 @@ def test_callers_are_let_in_in_their_order_and_a_cancelled_one_is_passed_over():
 
 def test_a_caller_cancelled_in_the_turn_it_is_let_in_gives_its_place_on():
     async def main():
-        gate = Gate(Limiter(1), patience_s=10)
+        gate = Turnstile(Limiter(1), patience_s=10)
         first = await gate.enter()
         waiting = [asyncio.create_task(gate.enter()) for _ in range(2)]
         await asyncio.sleep(0)
@@ -197,7 +197,7 @@ def test_a_caller_cancelled_in_the_turn_it_is_let_in_gives_its_place_on():
 
 def test_who_waits_for_a_dead_endpoint_gives_up_when_patience_ends():
     async def main():
-        gate = Gate(Limiter(1), patience_s=0.3)
+        gate = Turnstile(Limiter(1), patience_s=0.3)
         gate.leave(await gate.enter(), Outcome.UNREACHABLE)
         waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
         probe = await waiting[0]  # after 0.25 s
@@ -210,7 +210,7 @@ def test_who_waits_for_a_dead_endpoint_gives_up_when_patience_ends():
 
 def test_a_pause_beyond_patience_is_not_waited_for():
     async def main():
-        gate = Gate(Limiter(1), patience_s=5)
+        gate = Turnstile(Limiter(1), patience_s=5)
         gate.leave(await gate.enter(), Outcome.THROTTLED, retry_after=3600)
         await gate.enter()
 

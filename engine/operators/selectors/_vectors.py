@@ -14,6 +14,7 @@ CLOSE = 1e-5
 """Two float32 products of the same unit vectors differ by less than this, whatever the BLAS, block or threads."""
 
 PAIRS = 4096
+"""How many pairs are multiplied out in float64 in one go."""
 
 
 class UnitVectors:
@@ -42,8 +43,8 @@ class UnitVectors:
         chunk_of = np.searchsorted(self._starts, positions, side="right") - 1
         for chunk in np.unique(chunk_of):
             here = chunk_of == chunk
-            rows[here] = self._chunks[chunk][positions[here] - self._starts[chunk]]
-        rows /= self._norms[positions, None]
+            given = self._chunks[chunk][positions[here] - self._starts[chunk]]
+            rows[here] = given / self._norms[positions[here], None]
         return rows
 
 

@@ -18,7 +18,7 @@ NO_EMBEDDING = "no_embedding"
 NEAR_DUPLICATE = "near_duplicate"
 BUDGET = "budget"
 NOBODY = -1
-BLOCK = 1024
+BLOCK = 1024  # rows looked at in one go; no verdict depends on it
 
 
 class DeitaParams(Params):

@@ -27,7 +27,10 @@ class RandomParams(Params):
 
     def count(self, n: int) -> int:
         """How many of n rows are drawn; a share is rounded to the nearest whole row."""
-        return self.k if self.k is not None else round((self.share or 0) * n)
+        if self.share is not None:
+            return round(self.share * n)
+        assert self.k is not None
+        return self.k
 
 
 @selector(params=RandomParams, reads={}, seeded=True)

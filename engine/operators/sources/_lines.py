@@ -22,7 +22,7 @@ from engine.schema import is_list, is_text
 
 _EXACT = float(2**53)  # integers up to here have a double each
 _DEEP_LINE, _DEEP_BRACKETS = 4000, 2000  # Arrow's parser recurses: some 8,000 levels crash the process
-_ARROW_BLOCK = 1 << 20
+_ARROW_BLOCK, _ARROW_LARGEST = 1 << 20, 2**31 - 1
 
 
 def widen(known: pa.Schema, lines: Lines, loosen: Loosen | None) -> pa.Schema:
@@ -32,16 +32,14 @@ def widen(known: pa.Schema, lines: Lines, loosen: Loosen | None) -> pa.Schema:
     floats, objects to the fields of both. A record with another kind of value (text, then a list) is a bad record.
     """
     table = _fast(lines.data, None)
-    good = None
-    if table is None or (loosen and loosen.concerns(table.schema)):
-        good, _ = parse(lines, loosen)
-        table = _exact(_arrow(_joined(good), None))
-    if table is not None:
-        try:
-            return unify(known, _without_times(table.schema))
-        except pa.ArrowTypeError:
-            pass  # some records conflict with the blocks before
-    return fitting(parse(lines, loosen)[0] if good is None else good, known, lines.name).schema
+    if table is not None and not (loosen and loosen.concerns(table.schema)):
+        wider = _unified(known, table)
+        if wider is not None:
+            return wider
+    good, _ = parse(lines, loosen)
+    table = _exact(_arrow(_joined(good), None))
+    wider = None if table is None else _unified(known, table)
+    return fitting(good, known, lines.name).schema if wider is None else wider
 
 
 def read(schema: pa.Schema, lines: Lines, loosen: Loosen | None) -> Block:
@@ -60,6 +58,14 @@ def read(schema: pa.Schema, lines: Lines, loosen: Loosen | None) -> Block:
         bad = sorted([*bad, *fitted.bad, *refused], key=lambda b: b.record)
     numbers = np.array([line.number for line in good], dtype=np.int64)
     return Block(conform(table, schema), numbers, tuple(bad))
+
+
+def _unified(known: pa.Schema, table: pa.Table) -> pa.Schema | None:
+    """The columns of both, or None where some record conflicts with the blocks before."""
+    try:
+        return unify(known, _without_times(table.schema))
+    except pa.ArrowTypeError:
+        return None
 
 
 def _fast(data: bytes, schema: pa.Schema | None) -> pa.Table | None:
@@ -81,7 +87,8 @@ def _arrow(data: bytes, schema: pa.Schema | None, longest: int | None = None) ->
     if schema is not None:
         explicit = pa.schema([f for f in schema if _has_json_form(f.type)])
         parsing = pa.json.ParseOptions(explicit_schema=explicit, unexpected_field_behavior="error")
-    reading = pa.json.ReadOptions(block_size=max(_ARROW_BLOCK, (longest or len(data)) + 1))
+    block = min(max(_ARROW_BLOCK, (longest or len(data)) + 1), _ARROW_LARGEST)  # it must hold the longest line
+    reading = pa.json.ReadOptions(block_size=block)
     try:
         return pa.json.read_json(pa.BufferReader(data), read_options=reading, parse_options=parsing)
     except pa.ArrowInvalid:
@@ -183,17 +190,13 @@ def _halving(good: list[Line], schema: pa.Schema, name: str) -> tuple[pa.Table, 
     if table is not None:
         return table, good, []
     if len(good) == 1:
-        (line,) = good
-        reason = "the JSON parser of Arrow refuses this record"
-        return (
-            schema.empty_table(),
-            [],
-            [BadRecord(name, line.number, "", reason, line.data[:TEXT_LIMIT].decode("utf-8", "ignore"))],
-        )
+        text = good[0].data[:TEXT_LIMIT].decode("utf-8", "ignore")
+        refused = BadRecord(name, good[0].number, "", "the JSON parser of Arrow refuses this record", text)
+        return schema.empty_table(), [], [refused]
     middle = len(good) // 2
-    halves = [_halving(half, schema, name) for half in (good[:middle], good[middle:])]
-    (left, kept, bad), (right, more, worse) = halves
-    return pa.concat_tables([conform(left, schema), conform(right, schema)]), kept + more, bad + worse
+    left, kept, bad = _halving(good[:middle], schema, name)
+    right, also_kept, also_bad = _halving(good[middle:], schema, name)
+    return pa.concat_tables([conform(left, schema), conform(right, schema)]), kept + also_kept, bad + also_bad
 
 
 def _joined(good: list[Line]) -> bytes:

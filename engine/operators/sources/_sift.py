@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from engine.schema import is_list, is_text
 
 MAX_DEPTH = 100
 """Levels of lists and objects in a record; more is a bad record (Arrow's parser and Parquet recurse)."""
-_EXACT = 2**53
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 Problem = tuple[str, str]
 """A field's path and what is wrong with it."""
@@ -75,7 +76,7 @@ def parse(lines: Lines, loosen: Loosen | None) -> tuple[list[Line], list[BadReco
             continue
         if loosen and loosen.apply(value):
             with suppress(UnicodeEncodeError):  # a lone surrogate: Arrow refuses the line as it is, `fitting` names it
-                data = json.dumps(value, ensure_ascii=False).encode()
+                data = _ENCODER.encode(value).encode()
         good.append(Line(number, data, value))
     return good, bad
 
@@ -98,11 +99,13 @@ def fitting(good: Iterable[Line], known: pa.Schema, name: str) -> Fitted:
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_unique_keys)
+        value = _DECODER.decode(data.decode())
     except UnicodeDecodeError as e:
         raise _NotJson(f"not UTF-8: byte 0x{data[e.start]:02x} at position {e.start + 1}") from None
     except json.JSONDecodeError as e:
-        raise _NotJson(f"not JSON: {e.msg} at character {e.pos + 1}") from None
+        raise _NotJson(f"not JSON: {e.msg.removesuffix(' at')} at character {e.pos + 1}") from None
+    except ValueError:  # the interpreter's limit on the digits of an integer
+        raise _NotJson("an integer of thousands of digits") from None
     except RecursionError:
         raise _NotJson(f"nested deeper than {MAX_DEPTH} levels") from None
     if not isinstance(value, dict):
@@ -115,10 +118,12 @@ def _object(data: bytes) -> dict[str, Any]:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise _NotJson(f"the key {twice!r} occurs twice in one object")
     return record
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys)
 
 
 def _deeper_than(value: Any, levels: int) -> bool:

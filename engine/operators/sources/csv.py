@@ -31,7 +31,7 @@ from engine.operators.sources._reader import (
 from engine.operators.sources._types import conform, normal_schema
 
 _INTEGER = r"^(0|-?[1-9][0-9]{0,14})$"
-_NUMBER = r"^(0|-?[1-9][0-9]*|-?(0|[1-9][0-9]*)\.([0-9]*[1-9]|0))$"
+_NUMBER = r"^(0|-?[1-9][0-9]{0,14}|-?(0|[1-9][0-9]*)\.([0-9]*[1-9]|0))$"
 _NUMBER_LENGTH = 16  # 15 digits and a point: a double holds them exactly enough to be written the same again
 
 
@@ -136,7 +136,7 @@ def _assemble(names: Sequence[str], chunk: Sequence[_Numbered], reasons: Sequenc
 def _reason(row: list[str] | csv.Error, width: int) -> str | None:
     if isinstance(row, csv.Error):
         return f"not CSV: {row}"
-    return None if len(row) == width else f"{len(row)} cells, where the header names {width} columns"
+    return None if len(row) == width else f"a row of {len(row)}, where the header names {width} columns"
 
 
 def _not_utf8(row: list[str] | csv.Error) -> str | None:

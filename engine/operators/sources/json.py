@@ -26,7 +26,7 @@ from engine.operators.sources._reader import (
 )
 from engine.operators.sources._sift import Lines
 
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)  # only where a value ends is of interest
 _SPACE = re.compile(r"[ \t\r\n]*")
 _EMPTY_ARRAY = re.compile(r"\[[ \t\r\n]*\][ \t\r\n]*")
 _NEXT = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*|(\])[ \t\r\n]*)")
@@ -127,7 +127,7 @@ def _value_end(text: str, at: int) -> int:
     try:
         return _DECODER.raw_decode(text, at)[1]
     except json.JSONDecodeError as e:
-        raise _Broken(at, f"not JSON: {e.msg} at line {e.lineno}, column {e.colno}") from None
+        raise _Broken(at, f"not JSON: {e.msg.removesuffix(' at')} at line {e.lineno}, column {e.colno}") from None
     except RecursionError:
         raise _Broken(at, "nested too deeply") from None
 

@@ -27,10 +27,11 @@ class ParquetReader(Reader):
         """Batches of at most `BATCH_ROWS` rows."""
         first = 1
         with readable(source), pq.ParquetFile(source.file) as file:
-            for batch in file.iter_batches(batch_size=BATCH_ROWS):
-                table = conform(pa.Table.from_batches([batch]), schema)
-                yield Block(table, record_numbers(first, len(table)))
-                first += len(table)
+            for group in range(file.num_row_groups):  # a batch over two groups can't hold nested dictionaries
+                for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
+                    table = conform(pa.Table.from_batches([batch]), schema)
+                    yield Block(table, record_numbers(first, len(table)))
+                    first += len(table)
 
     def count(self, source: Input) -> int | None:
         """From the file's metadata."""
