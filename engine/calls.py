@@ -10,10 +10,8 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import orjson
 
 from engine.errors import ModelError
 from engine.fingerprint import fingerprint
@@ -32,6 +30,7 @@ from engine.model import (
     Sampling,
 )
 from engine.schema import digest
+from engine.wire import decode, encode, render
 
 NO_SAMPLING = Sampling()
 
@@ -83,7 +82,7 @@ class Gate:
         found = self.ledger.find((id_,))
         if found:
             asker.tally.cached += 1
-            return id_, _decode(*found[id_])
+            return id_, decode(*found[id_])
         if id_ in self._pending:
             asker.tally.cached += 1
             return id_, await asyncio.shield(self._pending[id_])
@@ -169,7 +168,7 @@ class Gate:
         vector = None if answer is None or answer.vector is None else np.asarray(answer.vector, np.float32).tobytes()
         return Call(
             id=id_, model=self._name, kind=str(kind), request=rendered.decode(),
-            response=None if answer is None else _encode(answer), vector=vector,
+            response=None if answer is None else encode(answer), vector=vector,
             error=None if error is None else error.message,
             tokens_in=answer.tokens_in if answer else None, tokens_out=answer.tokens_out if answer else None,
             latency_s=time.perf_counter() - began, cost=None,
@@ -223,49 +222,6 @@ class BoundModel:
         id_, answer = await self._gate.ask(request, self._asker, self._row_id)
         self.call_ids.append(id_)
         return answer
-
-
-def render(request: Request) -> bytes:
-    """All that decides an answer besides the model, as canonical JSON; also what the catalog shows."""
-    body: dict[str, Any] = {"kind": str(request.kind)}
-    match request:
-        case Generate(prompt, sampling, drawn):
-            body |= {"prompt": prompt, "sampling": _given(sampling), "draw": drawn}
-        case Chat(messages, sampling, drawn):
-            body |= {"messages": messages, "sampling": _given(sampling), "draw": drawn}
-        case LogLikelihood(context, continuation):
-            body |= {"context": context, "continuation": continuation}
-        case NextToken(candidates, messages, prompt):
-            body |= {"candidates": candidates, "messages": messages, "prompt": prompt}
-        case Embed(text):
-            body |= {"text": text}
-        case Reward(messages):
-            body |= {"messages": messages}
-    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-
-
-def _given(sampling: Sampling) -> dict[str, Any]:
-    return {k: v for k, v in sampling.model_dump().items() if v not in (None, ())}
-
-
-def _encode(answer: Answer) -> str:
-    fields = {
-        "text": answer.text, "value": answer.value, "finish_reason": answer.finish_reason,
-        "tokens_in": answer.tokens_in, "tokens_out": answer.tokens_out,
-        "tool_calls": list(answer.tool_calls) or None,
-        # JSON has no -inf: a candidate that the backend can't see is null
-        "logprobs": None if answer.logprobs is None
-        else {k: v if v > float("-inf") else None for k, v in answer.logprobs.items()},
-    }  # fmt: skip
-    return orjson.dumps({k: v for k, v in fields.items() if v is not None}).decode()
-
-
-def _decode(response: str, vector: bytes | None) -> Answer:
-    fields = orjson.loads(response)
-    if "logprobs" in fields:
-        fields["logprobs"] = {k: float("-inf") if v is None else v for k, v in fields["logprobs"].items()}
-    fields["tool_calls"] = tuple(fields.get("tool_calls", ()))
-    return Answer(vector=None if vector is None else np.frombuffer(vector, np.float32), **fields)
 
 
 def _fail(future: asyncio.Future[Answer], error: BaseException) -> None:

@@ -5,10 +5,11 @@ import asyncio
 import numpy as np
 import pytest
 
-from engine.calls import Asker, BoundModel, Gate, render
+from engine.calls import Asker, BoundModel, Gate
 from engine.errors import ModelError
 from engine.ledger import Ledger
 from engine.model import Answer, Backend, Capability, Chat, ModelConfig, NextToken, Sampling
+from engine.wire import render
 
 
 class Echo(Backend):

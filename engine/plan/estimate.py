@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine import sourcing
-from engine.calls import Asker, BoundModel, Gate, render
+from engine.calls import Asker, BoundModel, Gate
 from engine.context import StepContext
 from engine.errors import SetwrightError
 from engine.ledger import Ledger
@@ -26,6 +26,7 @@ from engine.relation import Reader, inputs, renamed
 from engine.schema import ROW_ID
 from engine.spec.nodes import Spec
 from engine.store import Manifest, Store
+from engine.wire import render
 
 PROBE_ROWS = 4_000
 """Rows that are tried against the ledger; of a larger table a sample of this size stands for all."""
