@@ -1,0 +1,65 @@
+"""The smallest context and models that an operator can run with: `from operators.fakes import context`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine.model import Answer, Message, Sampling
+from engine.operator import Operator
+from engine.schema import draw
+
+Reply = Answer | Exception
+
+
+@dataclass
+class FakeModel:
+    """Embeds by a function of the text and answers by a function of the draw; records what it was asked."""
+
+    vector: Callable[[str], Sequence[float]] = lambda text: [len(text), 1.0]
+    reply: Callable[[int], Reply] = lambda _: Answer(text="yes", finish_reason="stop")
+    embedded: list[list[str]] = field(default_factory=list)
+    chats: list[tuple[list[Message], int, Sampling]] = field(default_factory=list)
+    answered: int = 0
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+        self.embedded.append(list(texts))
+        return np.array([self.vector(text) for text in texts], np.float32)
+
+    async def chat(self, messages: Sequence[Message], *, draw: int, sampling: Sampling) -> Answer:
+        self.chats.append((list(messages), draw, sampling))
+        reply = self.reply(draw)
+        if isinstance(reply, Exception):
+            raise reply
+        await asyncio.sleep(0.01)  # later than any failure
+        self.answered += 1
+        return reply
+
+
+@dataclass
+class FakeContext:
+    seed: int = 17
+    model: Any = None
+
+    def draw(self, row_id: str, k: int = 0) -> int:
+        return draw(self.seed, row_id, k)
+
+    def rng(self, row_id: str, k: int = 0) -> np.random.Generator:
+        return np.random.default_rng(self.draw(row_id, k))
+
+
+def run(op: Operator, batch: pa.Table, *, seed: int = 17, model: Any = None, **params: Any) -> pa.Table:
+    """What a batch operator makes of a batch."""
+    given = op.fn(batch, op.params(**params), FakeContext(seed, model))
+    return asyncio.run(given) if op.is_async else given
+
+
+def table(**columns: Any) -> pa.Table:
+    """A table with row ids r0, r1, ... unless they are given."""
+    n = len(next(iter(columns.values())))
+    return pa.table({"row_id": pa.array([f"r{i}" for i in range(n)], pa.string()), **columns})

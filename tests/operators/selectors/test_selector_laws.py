@@ -1,0 +1,69 @@
+"""What holds for every selector, whatever the table: one verdict a row, ranks 0, 1, 2 ..., a reason for each drop."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from operators.fakes import run
+
+from engine.laws import check_select
+from engine.registry import operator, operator_names
+from engine.schema import VERDICT
+
+numbers = st.none() | st.floats(width=32) | st.sampled_from([0.0, 1.0])
+vectors = st.none() | st.lists(st.sampled_from([0.0, 1.0, -1.0, 0.1, float("inf")]), min_size=2, max_size=2)
+rows = st.lists(st.tuples(st.text(max_size=4), numbers, vectors, st.none() | st.booleans()), unique_by=lambda r: r[0])
+
+CASES = {
+    "deita": lambda k: {"budget": k, "max_similarity": 0.7},
+    "filter": lambda _: {"where": "x"},
+    "random": lambda k: {"k": k},
+    "top_k": lambda k: {"k": k, "by": "x"},
+}
+
+
+def given_table(drawn):
+    ids, scores, embeddings, conditions = zip(*drawn, strict=True) if drawn else [()] * 4
+    score = pa.array(scores, pa.float64(), from_pandas=False)
+    return pa.table(
+        {
+            "row_id": pa.array(ids, pa.string()),
+            "score": score,
+            "by": score,
+            "where": pa.array(conditions, pa.bool_()),
+            "embedding": pa.array(embeddings, pa.list_(pa.float32(), 2)),
+        }
+    )
+
+
+def test_every_selector_is_here():
+    assert set(CASES) == set(operator_names("select"))
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(drawn=rows, k=st.integers(1, 9), seed=st.integers(0, 2**63))
+def test_laws(name, drawn, k, seed):
+    table = given_table(drawn)
+    verdict = run(operator("select", name), table, seed=seed, **CASES[name](k))
+    assert verdict.schema == VERDICT
+    if table.num_rows:
+        check_select(verdict, table["row_id"], name)
+    assert verdict["row_id"].equals(table["row_id"])
+    ranks = verdict["select_rank"].drop_null().to_pylist()
+    assert sorted(ranks) == list(range(len(ranks)))
+    assert name == "filter" or len(ranks) <= k
+    assert verdict["nn_id"].is_valid().equals(verdict["nn_sim"].is_valid())
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(drawn=rows, k=st.integers(1, 9), seed=st.integers(0, 2**63))
+def test_the_order_of_the_rows_changes_no_verdict(name, drawn, k, seed):
+    table = given_table(drawn)
+    turned = table.take(np.arange(table.num_rows)[::-1])
+    columns = ["row_id", "selected", "drop_reason", "nn_id", *([] if name == "filter" else ["select_rank"])]
+    one, other = (
+        run(operator("select", name), t, seed=seed, **CASES[name](k)).select(columns).sort_by("row_id").to_pylist()
+        for t in (table, turned)
+    )
+    assert one == other
