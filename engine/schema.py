@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -104,11 +105,24 @@ def draw(seed: int, row_id: str, k: int = 0) -> int:
     return int(digest("draw", str(seed), row_id, str(k), size=8), 16) >> 1
 
 
+def mix64(x: np.ndarray) -> np.ndarray:
+    """The finalizer of splitmix64 (Steele et al. 2014), uint64 [n]: every bit in moves every bit out."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed
+
+
 def content_digests(table: pa.Table, columns: Sequence[str]) -> list[str]:
     """One digest a row over the named columns, independent of their order and of the table's chunking."""
-    encoded = [_prefixed(name, _encode(_one_chunk(table[name]))) for name in sorted(columns)]
-    if not encoded:
+    names = sorted(columns)
+    if not names:
         return [digest("row")] * table.num_rows
+    return [digest for batch in table.select(names).to_batches() for digest in _batch_digests(batch)]
+
+
+def _batch_digests(batch: pa.RecordBatch) -> list[str]:
+    encoded = [_prefixed(name, _encode(batch[name])) for name in batch.schema.names]
     rows = pc.binary_join_element_wise(*encoded, pa.scalar(b"", pa.large_binary()))
     hashed = hashlib.blake2b
     # One hash call a row: there is no stable row hash in Arrow or polars, and this runs at about a million rows/s.
@@ -124,11 +138,6 @@ def occurrences(keys: Sequence[str]) -> list[int]:
         seen[key] = n + 1
         counts.append(n)
     return counts
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return combined.chunk(0) if isinstance(combined, pa.ChunkedArray) else combined
 
 
 def _prefixed(name: str, values: pa.Array) -> pa.Array:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from engine.model import Backend, BackendParams, Capability, ModelConfig
+from engine.schema import mix64
 
 VERSION = 1
 """Raised when the features change: part of the identity, so old vectors are never mixed with new ones."""
@@ -111,7 +112,7 @@ def _words(text: np.ndarray, row_of: np.ndarray) -> tuple[np.ndarray, np.ndarray
     first, last = np.flatnonzero(starts), np.flatnonzero(ends)
     terms = (text + np.uint64(1)) * _powers(_BASE, len(text))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms)])
-    return first, _mix((sums[last + 1] - sums[first]) * _powers(_INVERSE, len(text))[first])
+    return first, mix64((sums[last + 1] - sums[first]) * _powers(_INVERSE, len(text))[first])
 
 
 def _ngrams(text: np.ndarray, row_of: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +121,7 @@ def _ngrams(text: np.ndarray, row_of: np.ndarray, n: int) -> tuple[np.ndarray, n
     starts = np.flatnonzero(row_of[: len(end_row)] == end_row)
     padded = np.concatenate([text, np.zeros(8, np.uint8)])
     eight_bytes = np.ndarray(len(text), "<u8", padded, strides=(1,))  # those that begin at each byte
-    return starts, _mix((eight_bytes[starts] << np.uint64(64 - 8 * n)) ^ np.uint64(n * _BASE % 2**64))
+    return starts, mix64((eight_bytes[starts] << np.uint64(64 - 8 * n)) ^ np.uint64(n * _BASE % 2**64))
 
 
 def _family(row_of: np.ndarray, hashes: np.ndarray, rows: int, dim: int) -> np.ndarray:
@@ -139,11 +140,3 @@ def _powers(base: int, n: int) -> np.ndarray:
     powers = np.full(n, base, np.uint64)
     powers[:1] = 1
     return np.multiply.accumulate(powers)
-
-
-def _mix(x: np.ndarray) -> np.ndarray:
-    """The finalizer of splitmix64 (Steele et al. 2014): every bit of the input moves every bit of the output."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = x ^ (x >> np.uint64(31))
-    return mixed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import polars as pl
 import pyarrow as pa
 
 from engine.operator import Context, Params, Reads, scorer
@@ -19,6 +18,8 @@ def length(batch: pa.Table, params: Params, ctx: Context) -> pa.Table:  # noqa: 
 
     White space is Unicode's White_Space property. A null text has null counts and the reason in `error`.
     """
+    import polars as pl  # half a second, which a plan shouldn't pay
+
     text = pl.col("text")
     counts = pl.DataFrame(batch.select(["text"])).select(
         text.str.len_chars().cast(pl.Int64).alias("n_chars"),

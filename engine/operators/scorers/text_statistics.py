@@ -6,7 +6,6 @@ words) and Gopher's quality rules (mean word length; Rae et al., arXiv 2112.1144
 
 from __future__ import annotations
 
-import polars as pl
 import pyarrow as pa
 from pydantic import Field, field_validator
 
@@ -54,6 +53,8 @@ def text_statistics(batch: pa.Table, params: TextStatisticsParams, ctx: Context)
 
     A null text has null statistics, and a ratio to nothing is null: an empty text has no alnum_ratio. `error` says so.
     """
+    import polars as pl  # half a second, which a plan shouldn't pay
+
     counts = pl.DataFrame(batch.select(["text"])).select(
         chars=pl.col("text").str.len_chars().cast(pl.Float64),
         special=pl.col("text").str.count_matches(r"[^\p{L}\p{N}\s]"),

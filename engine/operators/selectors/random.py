@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from engine.operator import Context, Params, selector
 from engine.operators.selectors._verdict import ranked, verdict
-from engine.schema import ROW_ID
+from engine.schema import ROW_ID, mix64
 
 NOT_DRAWN = "not_drawn"
 
@@ -54,12 +54,12 @@ def draw_keys(row_ids: pa.ChunkedArray, seed: int) -> np.ndarray:
     """
     starts, lengths, data = _utf8(row_ids)
     eight_bytes = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # those that begin at each byte
-    keys = _mix(_mix(np.full(len(lengths), seed % 2**64, np.uint64)) ^ lengths.astype(np.uint64))
+    keys = _step(_step(np.full(len(lengths), seed % 2**64, np.uint64)) ^ lengths.astype(np.uint64))
     for at in range(0, int(lengths.max(initial=0)), 8):
         longer = np.flatnonzero(lengths > at)
         beyond = 8 * np.maximum(at + 8 - lengths[longer], 0)  # bits after the end of the id
         piece = eight_bytes[starts[longer] + at] << beyond.astype(np.uint64)
-        keys[longer] = _mix(keys[longer] ^ piece)
+        keys[longer] = _step(keys[longer] ^ piece)
     return keys
 
 
@@ -72,10 +72,6 @@ def _utf8(strings: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return bounds[:-1], np.diff(bounds), np.concatenate([text, np.zeros(8, np.uint8)])
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
-    """One step of splitmix64 (Steele et al. 2014): every bit of the input moves every bit of the output."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = x ^ (x >> np.uint64(31))
-    return mixed
+def _step(x: np.ndarray) -> np.ndarray:
+    """One step of splitmix64 (Steele et al. 2014)."""
+    return mix64(x + np.uint64(0x9E3779B97F4A7C15))

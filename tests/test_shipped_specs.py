@@ -1,0 +1,99 @@
+"""Every spec that ships is planned, and each one's small twin is built by the real engine, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from engine.assets import folder
+from engine.builds import build
+from engine.errors import ExitCode
+from engine.ledger import Ledger
+from engine.plan import make_plan
+from engine.spec.load import load_spec
+from engine.spec.nodes import Spec
+from engine.store import Store
+
+SPECS = folder("specs")
+FOUND = sorted(path.relative_to(SPECS).as_posix() for path in SPECS.rglob("*.yaml"))
+RECIPES = [name for name in FOUND if "/" not in name]
+OFFLINE = {"quickstart.yaml"}
+"""Recipes that need neither a server nor a file of the user's: their own twins."""
+
+
+def twin(recipe: str) -> str:
+    return recipe if recipe in OFFLINE else f"small/{recipe}"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name, value in {
+        "ALPACA": "data/quickstart.jsonl",  # read for its columns only: it holds bad records, which that spec refuses
+        "OPENAI_BASE_URL": "http://localhost:8000/v1",
+        "TEACHER": "teacher",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("INSTRUCTIONS", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def load(name: str) -> Spec:
+    return load_spec(SPECS / name)
+
+
+def test_all_of_them_are_found_and_every_recipe_has_a_twin():
+    assert len(FOUND) == 5
+    assert RECIPES == ["alpaca.yaml", "quickstart.yaml", "respond.yaml"]
+    assert sorted({*RECIPES, *map(twin, RECIPES)}) == FOUND
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_it_plans(name, tmp_path):
+    spec = load(name)
+    plan = make_plan(spec, Store(tmp_path))
+    assert {step.step.table for step in plan.steps.values()} == set(spec.tables)
+    assert spec.description or "/" in name, "a recipe says what it does (`setwright init --list`)"
+
+
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name not in OFFLINE])
+def test_a_twin_has_the_steps_of_its_recipe(recipe):
+    assert shape(load(recipe)) == shape(load(twin(recipe)))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_its_twin_is_built_and_then_cached(recipe, tmp_path):
+    spec = load(twin(recipe))
+    first = build(spec, tmp_path)
+    assert first.exit_code is ExitCode.DONE, first.steps
+    assert {step["state"] for step in first.steps} == {"built"}
+    assert reasons(tmp_path) <= {"the text is empty", "the text has no words"}  # no step failed at any other row
+    again = build(spec, tmp_path)
+    assert {step["state"] for step in again.steps} == {"cached"}
+
+
+def test_the_respond_twin_makes_two_calls_a_prompt(tmp_path):
+    (answers,) = (step for step in build(load("small/respond.yaml"), tmp_path).steps if step["step"] == "answers")
+    assert (answers["rows_in"], answers["rows"], answers["calls_sent"]) == (395, 790, 790)
+    ledger = Ledger(tmp_path)
+    assert ledger.count() == 790
+    ledger.close()
+
+
+def reasons(home: Path) -> set[str]:
+    """Why rows have no score."""
+    files = home.glob("objects/*/errors-*.parquet")
+    return {reason for path in files for reason in pq.read_table(path)["error"].to_pylist()}
+
+
+def shape(spec: Spec) -> dict[str, object]:
+    """What a spec does, without its models, files and numbers."""
+    return {
+        name: (
+            table.verb, table.operator, table.inputs, table.model, dict(table.columns),
+            [(score.operator, score.model, dict(score.columns)) for score in table.scores],
+            [(test.name, test.columns, test.severity) for test in table.tests],
+        )
+        for name, table in spec.tables.items()
+    } | {"models": sorted(spec.models)}  # fmt: skip
