@@ -157,7 +157,7 @@ def _row(job: Build, name: str) -> dict[str, Any]:
     relation = job.relation(name).to_json() if manifest and name == step.table else None
     return {
         "build": job.build_id, "spec": job.plan.spec.name, "step": name, "table_name": step.table, "label": step.label,
-        "state": str(progress.state), "detail": progress.detail, "rows_in": facts.get("rows_in"),
+        "state": str(progress.state), "detail": progress.detail or _test_outcome(facts), "rows_in": facts.get("rows_in"),
         "rows": None if manifest is None else manifest.rows, "selected": facts.get("selected"),
         "rejects": facts.get("rejects"), "failed": facts.get("failed", 0), "calls_sent": tally.sent,
         "calls_cached": tally.cached, "calls_failed": tally.failed, "tokens_in": tally.tokens_in,
@@ -165,6 +165,12 @@ def _row(job: Build, name: str) -> dict[str, Any]:
         "started": None if progress.started is None else int(progress.started * 1e6),
         "fingerprint": job.identities.get(name), "relation": None if relation is None else json.dumps(relation),
     }  # fmt: skip
+
+
+def _test_outcome(facts: dict[str, Any]) -> str:
+    """The tests of a table that failed, those that only warn marked as such."""
+    broken = [f"{test} failed" for test in facts.get("failed_tests", ())]
+    return "; ".join([*broken, *(f"{test} failed (warn)" for test in facts.get("warned_tests", ()))])
 
 
 def _exit_code(job: Build) -> ExitCode:

@@ -62,6 +62,9 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}):
             yield from changes(old.get(key, ...), new.get(key, ...), f"{path}.{key}" if path else str(key))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from changes(before, after, f"{path}[{i}]")
     elif old != new:
         yield Change(path, old, new)
 

@@ -97,7 +97,7 @@ async def _check_server(node: ModelNode, what: str) -> Finding:
         headers = {"Authorization": f"Bearer {key}"} if key and url.user is None else {}
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), trust_env=True) as session,
-            session.get(url / "models", headers=headers, allow_redirects=False) as response,
+            session.get((url / "models").with_query(url.query), headers=headers, allow_redirects=False) as response,
         ):
             answer = await response.json(content_type=None) if response.status == 200 else None
             return _judge(node, what, server, response.status, answer)

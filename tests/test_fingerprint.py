@@ -32,6 +32,12 @@ def test_changes_name_the_leaves():
     ]
 
 
+def test_changes_look_into_lists_of_one_length():
+    old = {"tests": [{"min": 1}, {"max": 5}]}
+    assert [str(c) for c in changes(old, {"tests": [{"min": 1}, {"max": 6}]})] == ["tests[1].max: 5 -> 6"]
+    assert [c.path for c in changes(old, {"tests": [{"min": 1}]})] == ["tests"]
+
+
 def test_an_incomplete_result_has_an_identity_of_its_own():
     assert effective("f", []) == "f"
     assert effective("f", ["a", "b"]) == effective("f", ["b", "a"]) != "f"

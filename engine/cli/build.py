@@ -44,8 +44,8 @@ def command(spec: Path, selection: str | None, limit: int | None, wait: bool, ho
 
 
 def render(report: Report) -> str:
-    """The steps that were not merely cached, what went wrong, and a line of totals."""
-    shown = [s for s in report.steps if s["state"] != "cached"] or report.steps
+    """The steps that were not merely cached or that have something to say, and a line of totals."""
+    shown = [s for s in report.steps if s["state"] != "cached" or s["detail"]] or report.steps
     rows = [(s["step"], s["label"], s["state"], _rows(s), _calls(s), seconds(s["seconds"]), s["detail"]) for s in shown]
     table = columns(("step", "does", "state", "rows", "calls", "time", ""), rows, right=(3, 5))
     return f"{table}\n\n{_totals(report)}"

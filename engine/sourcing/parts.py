@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from engine.errors import BadRecord
@@ -29,6 +30,15 @@ class SourcePart:
     rejects: pa.Table
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one input with their ids, the record number of each, and the bad records between them."""
+
+    table: pa.Table
+    records: np.ndarray
+    bad: list[BadRecord]
+
+
 class Parts:
     """Collects rows until a part is full."""
 
@@ -45,13 +55,17 @@ class Parts:
         """Whether the limit is reached."""
         return self._left == 0
 
-    def add(self, table: pa.Table, bad: list[BadRecord]) -> None:
-        """Take rows, cut to the limit, and bad records."""
+    def add(self, rows: Rows) -> list[BadRecord]:
+        """Take rows and the bad records between them, both cut to the limit; returns the bad ones taken."""
+        table, bad = rows.table, rows.bad
+        if self._left is not None and len(table) >= self._left:
+            last = rows.records[self._left - 1] if self._left else 0
+            table, bad = table.slice(0, self._left), [record for record in bad if record.record < last]
         if self._left is not None:
-            table = table.slice(0, self._left)
             self._left -= len(table)
         self._waiting = pa.concat_tables([self._waiting, table])
         self._bad += bad
+        return bad
 
     def full(self) -> Iterator[SourcePart]:
         """The parts that are full."""

@@ -21,7 +21,7 @@ from engine.shapes import SHAPES, Problem, Shape, detect
 from engine.sourcing.files import Source, inputs
 from engine.sourcing.ids import RowIds
 from engine.sourcing.params import SourceParams
-from engine.sourcing.parts import Parts, SourcePart
+from engine.sourcing.parts import Parts, Rows, SourcePart
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,8 @@ def read(source: Source, params: SourceParams, *, limit: int | None = None, part
     listed: list[BadRecord] = []
     blocks = ((found.name, block) for reader, found in prepared.inputs for block in reader.read(found, prepared.schema))
     for name, block in blocks:
-        table, bad = _rows(block, prepared, name, ids)
+        bad = parts.add(_rows(block, prepared, name, ids))
         listed += bad if params.on_bad == "error" else []
-        parts.add(table, bad)
         yield from parts.full()
         if parts.complete:
             break
@@ -129,8 +128,8 @@ def _with_ids(shaped: pa.Schema) -> pa.Schema:
     return pa.schema([*ID_FIELDS, *(field for field in shaped if field.name not in (ROW_ID, PARENT_ID))])
 
 
-def _rows(block: Block, prepared: _Prepared, name: str, ids: RowIds) -> tuple[pa.Table, list[BadRecord]]:
-    """A block's good rows with their ids, and all its bad records in order."""
+def _rows(block: Block, prepared: _Prepared, name: str, ids: RowIds) -> Rows:
+    """A block's good rows, shaped and with their ids, and all its bad records in order."""
     found = solid(block.table)
     filled, problems = prepared.shape.fill(found)
     keep = _without(problems, len(filled))
@@ -141,7 +140,8 @@ def _rows(block: Block, prepared: _Prepared, name: str, ids: RowIds) -> tuple[pa
     columns = {**{name: filled[name] for name in filled.column_names}, ROW_ID: given, PARENT_ID: parents}
     schema = _with_ids(filled.schema)
     table = pa.table([columns[name] for name in schema.names], schema=schema)
-    return table.filter(_without(faults, len(table))), sorted(bad, key=lambda record: record.record)
+    keep = _without(faults, len(table))
+    return Rows(table.filter(keep), records[keep], sorted(bad, key=lambda record: record.record))
 
 
 def _without(problems: list[Problem], rows: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from engine.spec.tables import read_table
 from engine.spec.validate import read_form
 from engine.spec.values import describe, quoted
 
-VIEWS = frozenset({"drops", "rejects", "errors", "calls", "lineage", "builds", "tests"})
+VIEWS = frozenset({"drops", "rejects", "errors", "calls", "lineage", "row_calls", "builds", "tests"})
 """The catalog's own views: no table or model may have such a name."""
 
 

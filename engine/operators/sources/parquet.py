@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.operators.sources._reader import BATCH_ROWS, Block, Input, Reader, readable, record_numbers
+from engine.operators.sources._reader import (
+    BATCH_ROWS,
+    BLOCK_BYTES,
+    Block,
+    Input,
+    Reader,
+    readable,
+    record_numbers,
+)
 from engine.operators.sources._types import conform, normal_schema, unify_inputs
 
 
@@ -24,11 +32,12 @@ class ParquetReader(Reader):
         yield unify_inputs(known, normal_schema(own, source), source)
 
     def read(self, source: Input, schema: pa.Schema) -> Iterator[Block]:
-        """Batches of at most `BATCH_ROWS` rows."""
+        """Batches of at most `BATCH_ROWS` rows, and fewer where rows are long."""
         first = 1
         with readable(source), pq.ParquetFile(source.file) as file:
             for group in range(file.num_row_groups):  # a batch over two groups can't hold nested dictionaries
-                for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
+                rows = _batch_rows(file.metadata.row_group(group))
+                for batch in file.iter_batches(batch_size=rows, row_groups=[group]):
                     table = conform(pa.Table.from_batches([batch]), schema)
                     yield Block(table, record_numbers(first, len(table)))
                     first += len(table)
@@ -37,6 +46,12 @@ class ParquetReader(Reader):
         """From the file's metadata."""
         with readable(source):
             return int(pq.read_metadata(source.file).num_rows)
+
+
+def _batch_rows(group: pq.RowGroupMetaData) -> int:
+    """So many rows of a row group as make a block of bytes, by their mean length."""
+    by_length = BLOCK_BYTES * group.num_rows // max(1, group.total_byte_size)
+    return int(max(1, min(BATCH_ROWS, by_length)))
 
 
 READER = ParquetReader()
