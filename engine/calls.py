@@ -109,12 +109,9 @@ class Gate:
         missing = {i: text for i, text in zip(ids, texts, strict=True) if i not in known}
         asker.tally.cached += len(texts) - len(missing)
         items = list(missing.items())
-        chunks = [dict(items[i : i + EMBED_CHUNK]) for i in range(0, len(items), EMBED_CHUNK)]
-        tasks = [self._embed_missing(chunk, asker) for chunk in chunks]
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):  # one that fails costs the others nothing
-            if isinstance(outcome, BaseException):
-                raise outcome
-            known |= outcome
+        known |= await self._embed_all(
+            [dict(items[i : i + EMBED_CHUNK]) for i in range(0, len(items), EMBED_CHUNK)], asker
+        )
         return (
             np.stack([known[i] for i in ids]) if ids else np.zeros((0, self.backend.embedding_dim() or 0), np.float32)
         )
@@ -149,10 +146,28 @@ class Gate:
         await self.ledger.record([self._call(id_, rendered, request.kind, began, asker, row_id, answer=answer)])
         return answer
 
+    async def _embed_all(self, chunks: Sequence[Mapping[bytes, str]], asker: Asker) -> dict[bytes, np.ndarray]:
+        """Embed several lists; one that fails costs the others nothing, and is raised when all are done."""
+        tasks = [self._embed_missing(chunk, asker) for chunk in chunks]
+        vectors: dict[bytes, np.ndarray] = {}
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            vectors |= outcome
+        return vectors
+
     async def _embed_missing(self, missing: Mapping[bytes, str], asker: Asker) -> dict[bytes, np.ndarray]:
+        """Embed and record; of a list that is refused, the good texts all the same."""
         began = time.perf_counter()
         await self._start()
-        vectors = np.asarray(await self.backend.embed(list(missing.values())), np.float32)
+        try:
+            vectors = np.asarray(await self.backend.embed(list(missing.values())), np.float32)
+        except ModelError as e:
+            if not e.refused or len(missing) == 1:
+                raise
+            items = list(missing.items())
+            halves = (dict(items[: len(items) // 2]), dict(items[len(items) // 2 :]))
+            return await self._embed_all(halves, asker)
         asker.tally.sent += len(missing)
         answers = {i: Answer(vector=v) for i, v in zip(missing, vectors, strict=True)}
         await self.ledger.record(

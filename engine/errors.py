@@ -104,8 +104,13 @@ class ModelError(SetwrightError):
 
     def __init__(self, message: str, *, cure: str | None = None, status: int | None = None, attempts: int = 1) -> None:
         super().__init__(message, cure=cure)
-        self.status = status
+        self.status = status  # the server's, or what a backend in this process would have answered
         self.attempts = attempts
+
+    @property
+    def refused(self) -> bool:
+        """Whether the request was refused for what is in it: of many asked together, only some need be wrong."""
+        return self.status in (400, 413, 422)
 
 
 class RowError(SetwrightError):

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -184,6 +185,7 @@ class ModelConfig:
     api_key: SecretStr | None = None
     params: BackendParams = field(default_factory=BackendParams)
     concurrency: int = 256  # calls in flight at most (run.concurrency)
+    folder: Path = Path()  # where relative paths begin: the spec's folder
 
 
 class Backend(ABC):

@@ -164,3 +164,15 @@ def test_rendering_is_stable():
     assert render(request).decode() == (
         '{"draw":7,"kind":"chat","messages":[{"content":"é","role":"user"}],"sampling":{"stop":["a"],"temperature":1.0}}'
     )
+
+
+def test_of_a_refused_list_the_good_texts_are_kept(ledger):
+    class Picky(Echo):
+        async def embed(self, texts):
+            if "bad" in texts:
+                raise ModelError("too long", status=400)
+            return await super().embed(texts)
+
+    with pytest.raises(ModelError, match="too long"):
+        asyncio.run(bound(Picky(), ledger).embed(["a", "bb", "bad", "cc"]))
+    assert ledger.count() == 3

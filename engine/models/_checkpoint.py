@@ -113,8 +113,8 @@ class Checkpoint:
         return Path(path)
 
 
-def find(model: str, revision: str | None = None) -> Checkpoint:
-    """The checkpoint that `model` names: a folder, or a hub name at `revision` (default: `main`).
+def find(model: str, revision: str | None = None, folder: Path = Path()) -> Checkpoint:
+    """The checkpoint that `model` names: a path (from `folder`), or a hub name at `revision` (default: `main`).
 
     What the cache holds is taken without asking the hub, so that a build is the same offline and a moved branch
     changes nothing unseen. Only a name that the cache doesn't know costs one small request for its commit: an
@@ -123,7 +123,7 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
     Raises:
         SetwrightError: there is no such folder or hub model, or it can't be loaded.
     """
-    path = Path(model).expanduser()
+    path = folder / Path(model).expanduser()
     if path.is_dir():
         if revision is not None:
             raise SetwrightError(

@@ -79,7 +79,7 @@ class TransformersBackend(Backend):
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The folder or hub model that the spec names; raises `SetwrightError` where there is none."""
-        return find(str(self.config.model), self.config.revision)
+        return find(str(self.config.model), self.config.revision, self.config.folder)
 
     def identity(self) -> dict[str, Any]:
         """See `Backend.identity` and this module's docstring."""
@@ -128,6 +128,7 @@ class TransformersBackend(Backend):
             raise ModelError(
                 f"{len(failed)} of {len(texts)} texts can't be embedded; number {first + 1}: {error.message}",
                 cure=error.cure,
+                status=422,
             )
         done = [a for a in answers if isinstance(a, Answer)]
         cut = sum(a.finish_reason == "length" for a in done)

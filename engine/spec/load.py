@@ -46,7 +46,7 @@ def load_spec(path: Path) -> Spec:
     _check_head(form, problems)
     run = _read_run(form, problems)
     _check_names(form, problems)
-    heads, models = _read_models(form, run, problems)
+    heads, models = _read_models(form, run, path.parent, problems)
     tables = _read_tables(form, Scope(problems, heads, form.tables or {}))
     if problems.found:
         raise SpecError(problems.found)
@@ -105,11 +105,13 @@ def _check_names(form: SpecForm, problems: Problems) -> None:
         first.setdefault(name, path)
 
 
-def _read_models(form: SpecForm, run: RunOptions, problems: Problems) -> tuple[dict[str, Head], dict[str, ModelNode]]:
+def _read_models(
+    form: SpecForm, run: RunOptions, folder: Path, problems: Problems
+) -> tuple[dict[str, Head], dict[str, ModelNode]]:
     heads: dict[str, Head] = {}
     nodes: dict[str, ModelNode] = {}
     for name, data in (form.models or {}).items():
-        heads[name], node = read_model(name, data, run, problems)
+        heads[name], node = read_model(name, data, run, folder, problems)
         if node is not None:
             nodes[name] = node
     return heads, nodes

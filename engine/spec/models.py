@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -21,7 +22,9 @@ from engine.spec.values import quoted
 _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
-def read_model(name: str, data: Any, run: RunOptions, problems: Problems) -> tuple[Head, ModelNode | None]:
+def read_model(
+    name: str, data: Any, run: RunOptions, folder: Path, problems: Problems
+) -> tuple[Head, ModelNode | None]:
     """A model, and what others need to know of it; the node is None where it has problems."""
     path: Keys = ("models", name)
     form = read_form(ModelForm, data, path, "a model", problems)
@@ -43,6 +46,7 @@ def read_model(name: str, data: Any, run: RunOptions, problems: Problems) -> tup
         api_key=None if form.api_key is None else SecretStr(form.api_key),
         params=params,
         concurrency=run.concurrency,
+        folder=folder,
     )
     return head, ModelNode(name, form.use, config, form.description, tuple(form.tags or ()), form.owner)
 

@@ -20,9 +20,6 @@ from engine.work.job import Job, Result, Runner, Shard, binder, errors_table, in
 PARTS_AWAITED = 4
 """Parts of an awaited scorer in flight: enough to keep a model busy across the end of a part."""
 
-REFUSED = (400, 413, 422)
-"""Statuses by which a server refuses a request for what is in it: one bad row among many good ones."""
-
 
 async def score_vector(job: Job, runner: Runner) -> Result:
     """A plain function over batches, mapped over the shards wherever the runner sees fit."""
@@ -77,7 +74,7 @@ async def _score(shard: Shard, batch: pa.Table, context: StepContext) -> Scored:
     try:
         return Scored(await shard.operator.fn(batch, shard.params, context))
     except ModelError as e:
-        if e.status not in REFUSED or batch.num_rows == 1:
+        if not e.refused or batch.num_rows == 1:
             return Scored(batch.select([ROW_ID]), dict.fromkeys(batch[ROW_ID].to_pylist(), e.message))
     half = batch.num_rows // 2
     first = await _score(shard, batch.slice(0, half), context)

@@ -138,3 +138,8 @@ def test_an_unknown_folder_is_named(path):
 def test_a_folder_has_no_revision(tiny_model):
     with pytest.raises(SetwrightError, match="has no revision 'main'"):
         find(str(tiny_model), "main")
+
+
+def test_a_relative_path_begins_at_the_folder_that_is_given(tiny_model, tmp_path):
+    shutil.copytree(tiny_model, tmp_path / "models" / "tiny")
+    assert find("models/tiny", folder=tmp_path).identity() == find(str(tiny_model)).identity()

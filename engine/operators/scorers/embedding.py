@@ -11,6 +11,7 @@ from engine.operator import Context, Params, Reads, scorer
 from engine.schema import ERROR, PROMPT_TYPE, ROW_ID, is_text
 
 NULL_TEXT = "the text is null"
+EMPTY_TEXT = "the text is empty"
 NO_DIRECTION = "the model gave no direction for this text (a zero or non-finite vector)"
 
 
@@ -29,12 +30,12 @@ class EmbeddingParams(Params):
 async def embedding(batch: pa.Table, params: EmbeddingParams, ctx: Context) -> pa.Table:
     """Embeds a text, or a whole conversation rendered one turn a line as `role: content`.
 
-    A null text has a null embedding, and so has a text whose vector has no direction; `error` says which.
+    A text that is null or empty has a null embedding, and so has one whose vector has no direction; `error` says which.
     """
     texts = pa.concat_arrays([plain_text(chunk) for chunk in batch["text"].chunks] or [pa.array([], pa.large_string())])
-    known = texts.is_valid().to_numpy(zero_copy_only=False)
-    # A batch without any text still needs the length of its (null) vectors, so it asks for that of the empty text.
-    vectors = np.asarray(await ctx.model.embed(texts.drop_null().to_pylist() or [""]), np.float32)
+    known = pc.fill_null(pc.greater(pc.binary_length(texts), 0), False).to_numpy(zero_copy_only=False)
+    # A batch without any text still needs the length of its (null) vectors, so it asks for that of some text.
+    vectors = np.asarray(await ctx.model.embed(texts.filter(pa.array(known)).to_pylist() or ["text"]), np.float32)
     rows = np.zeros((len(texts), vectors.shape[1]), np.float32)
     rows[known] = vectors[: known.sum()]
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
@@ -42,7 +43,8 @@ async def embedding(batch: pa.Table, params: EmbeddingParams, ctx: Context) -> p
     if params.normalize:
         rows[good] /= norms[good, None]
     lists = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1], mask=pa.array(~good))
-    reasons = pa.array(np.where(known, NO_DIRECTION, NULL_TEXT), pa.string(), mask=good)
+    missing = np.where(texts.is_valid().to_numpy(zero_copy_only=False), EMPTY_TEXT, NULL_TEXT)
+    reasons = pa.array(np.where(known, NO_DIRECTION, missing), pa.string(), mask=good)
     return pa.table({ROW_ID: batch[ROW_ID], "embedding": lists, ERROR: reasons})
 
 
