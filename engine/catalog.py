@@ -14,11 +14,13 @@ are never in the way of a build. What the views mean is decided by the refs alon
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.errors import StoreError
 from engine.ledger import Ledger
 from engine.relation import Relation, quote, view_sql
 from engine.sandbox import sandbox, seal
@@ -27,6 +29,8 @@ from engine.store import Store, write_atomically
 
 if TYPE_CHECKING:
     import duckdb
+
+log = logging.getLogger(__name__)
 
 EMPTY = {
     "drops": "table_name VARCHAR, row_id VARCHAR, drop_reason VARCHAR, nn_id VARCHAR, nn_sim FLOAT",
@@ -49,16 +53,24 @@ def refresh(store: Store, ledger: Ledger | None) -> Path:
     known = folder / "views.key"
     if not (path.exists() and known.exists() and known.read_text() == key):
         _write(store, path)
-        write_atomically(known, key.encode())
+        with store.guard("write", known):
+            write_atomically(known, key.encode())
     return path
 
 
 def connect(store: Store, ledger: Ledger | None, spec: str | None) -> duckdb.DuckDBPyConnection:
     """A sealed, read-only connection to a fresh catalog, in which a spec's tables need no prefix.
 
-    Without a spec it is the one that was built last.
+    Without a spec it is the one that was built last. Where the home can't be written (a full disk), the catalog is
+    that of the last build.
     """
-    path = refresh(store, ledger)
+    path = store.home / "catalog.duckdb"
+    try:
+        refresh(store, ledger)
+    except StoreError as e:
+        if not path.exists():
+            raise
+        log.warning("the catalog is that of the last build: %s", e.message)
     con = sandbox(store.home, path)
     chosen = spec or _last_built(store)
     if chosen is not None:
@@ -84,19 +96,25 @@ def _write(store: Store, path: Path) -> None:
     import duckdb
 
     temporary = path.with_name(f"catalog.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    for left in (temporary, temporary.with_name(f"{temporary.name}.wal")):  # by a killed process of the same number
+        left.unlink(missing_ok=True)
     with store.guard("write", path):
-        con = duckdb.connect(str(temporary))
         try:
-            for name, query in _global_views(store):
-                con.execute(f"CREATE VIEW {name} AS {query}")
-            for spec in store.spec_names():
-                con.execute(f'CREATE SCHEMA "{spec}"')
-                for name, query in _spec_views(store, spec):
-                    con.execute(f'CREATE VIEW "{spec}"."{name}" AS {query}')
-        finally:
-            con.close()
+            with duckdb.connect(str(temporary)) as con:
+                _create_views(con, store)
+                con.execute("CHECKPOINT")  # a close that can't write says nothing
+        except (duckdb.IOException, duckdb.FatalException) as e:
+            raise OSError(str(e)) from e
         temporary.rename(path)
+
+
+def _create_views(con: duckdb.DuckDBPyConnection, store: Store) -> None:
+    for name, query in _global_views(store):
+        con.execute(f"CREATE VIEW {name} AS {query}")
+    for spec in store.spec_names():
+        con.execute(f'CREATE SCHEMA "{spec}"')
+        for name, query in _spec_views(store, spec):
+            con.execute(f'CREATE VIEW "{spec}"."{name}" AS {query}')
 
 
 def _global_views(store: Store) -> Iterator[tuple[str, str]]:

@@ -44,7 +44,7 @@ MIRROR = pa.schema(
      ("request", pa.string()), ("response", pa.string()), ("error", pa.string()), ("tokens_in", pa.int64()),
      ("tokens_out", pa.int64()), ("latency_s", pa.float64()), ("cost", pa.float64()), ("attempts", pa.int64()),
      ("spec", pa.string()), ("node", pa.string()), ("row_id", pa.string()), ("build", pa.string()),
-     ("at", pa.timestamp("us", tz="UTC"))]
+     ("called_at", pa.timestamp("us", tz="UTC"))]
 )  # fmt: skip
 """The `calls` of the catalog: the ledger without its vectors."""
 

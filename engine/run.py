@@ -16,6 +16,7 @@ from engine.calls import Asker, Gate
 from engine.errors import ExitCode, SetwrightError, StoreError
 from engine.fingerprint import effective, fingerprint
 from engine.ledger import Ledger
+from engine.plan.prune import last_manifest
 from engine.plan.steps import Plan, Planned, Status, Step, Verb, relation_of
 from engine.progress import Monitor, State
 from engine.relation import Relation
@@ -116,6 +117,10 @@ class Build:
         manifest = self.store.manifest(identity)
         if manifest is not None:
             self._finish(planned.step, identity, manifest, State.CACHED)
+            return
+        last = last_manifest(self.store, self.plan.spec.name, planned.name)
+        if planned.status is Status.OFF and last is not None and last.facts.get("planned") == identity:
+            self._finish(planned.step, last.fingerprint, last, State.CACHED)  # incomplete, and not asked to be mended
             return
         if planned.status is Status.OFF:
             self.monitor.end(planned.name, State.SKIPPED, "not selected and not built; select it too, as in +NAME")

@@ -155,6 +155,7 @@ class Store:
         folder = self.folder(fingerprint)
         if not folder.exists():
             return 0
+        (folder / "manifest.json").unlink(missing_ok=True)  # first: an object without parts must not look complete
         freed = sum(f.stat().st_size for f in folder.iterdir() if f.stat().st_nlink == 1)
         shutil.rmtree(folder)
         return freed

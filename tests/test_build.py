@@ -209,6 +209,18 @@ def test_an_empty_source_has_no_columns_to_plan_with(project):
         project.plan()
 
 
+def test_a_column_may_be_called_rows(project):
+    project.spec(
+        SPEC
+        + """
+  big: {sql: 'SELECT topic, count(*) AS rows FROM pool GROUP BY topic'}
+  top: {select: top_k, from: big, params: {k: 2, by: rows}}
+"""
+    )
+    assert project.build().exit_code == 0
+    assert project.plan().steps["top"].inputs == {"rows": "big"}
+
+
 def test_a_selection_that_drops_everything(project):
     project.spec(SPEC.replace("n_words >= 3", "n_words >= 3000").replace("min: 1", "min: 0"))
     assert project.build().exit_code == 0

@@ -6,7 +6,7 @@ import pytest
 from project import Project
 from story import run, tell
 
-from engine.queries import shipped_queries
+from engine.explore.queries import shipped_queries
 
 QUERIES = {query.name: query for query in shipped_queries()}
 

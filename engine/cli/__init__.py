@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 
 import click
 
@@ -57,3 +58,7 @@ def main() -> None:
     except BrokenPipeError:  # `| head`
         sys.stderr.close()
         sys.exit(ExitCode.DONE)
+    except Exception:
+        traceback.print_exc()
+        click.echo("setwright crashed; what was finished is kept. Please report the lines above.", err=True)
+        sys.exit(ExitCode.USAGE)

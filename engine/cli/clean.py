@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.options import home_option, json_option
+from engine.cli.options import Command, home_option, json_option
 from engine.cli.text import columns, echo_json
 from engine.errors import SetwrightError
 
@@ -23,7 +23,7 @@ ONLY_BUILDS_WRITE = ("objects", "refs", "catalog/builds")
 """Where a temporary file is a dead build's, once the home is held."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("spec", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option("--all", "everything", is_flag=True, help="Of all specs; also what interrupted builds left behind.")
 @click.option(

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.options import home_option, json_option, spec_argument
+from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.text import columns, echo_json
 from engine.errors import SetwrightError, did_you_mean
 
 if TYPE_CHECKING:
-    from engine.diff import Change, Diff, Drift, Version
+    from engine.explore.diff import Change, Diff, Drift, Version
     from engine.store import Store
 
 TableText = Callable[[Sequence[str], Sequence[Sequence[Any]], Sequence[int]], str]
@@ -23,7 +23,7 @@ FIGURES = ("n", "mean", "sd", "p5", "p50", "p95")
 POSITIONS = {"last": -1, "previous": -2}
 
 
-@click.command(context_settings={"ignore_unknown_options": True})  # so that -1 is a build
+@click.command(cls=Command, context_settings={"ignore_unknown_options": True})  # so that -1 is a build
 @spec_argument
 @click.argument("table")
 @click.argument("builds", nargs=-1, metavar="[A [B]]")
@@ -37,7 +37,7 @@ def command(spec: Path, table: str, builds: tuple[str, ...], markdown: bool, hom
     build where it isn't given; without either, the last two builds between which the table changed are compared.
     """
     from engine.cli.spec_name import spec_name
-    from engine.diff import diff
+    from engine.explore.diff import diff
     from engine.store import Store
 
     for build in builds:
@@ -55,7 +55,7 @@ def command(spec: Path, table: str, builds: tuple[str, ...], markdown: bool, hom
 
 
 def _versions(store: Store, spec: str, table: str) -> list[Version]:
-    from engine.diff import versions
+    from engine.explore.diff import versions
 
     found = versions(store, spec, table)
     if not found:

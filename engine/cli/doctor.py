@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.options import home_option, json_option
+from engine.cli.options import Command, home_option, json_option
 from engine.cli.text import echo_json
 from engine.errors import ExitCode
 
 if TYPE_CHECKING:
-    from engine.health import Finding
+    from engine.doctor.machine import Finding
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("spec", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @home_option
 @json_option
@@ -26,11 +26,11 @@ def command(spec: Path | None, home: Path, as_json: bool) -> None:
 
     Changes nothing. Of variables, keys and addresses no more is shown than names, hosts and ports.
     """
-    from engine.health import check_home, check_machine
+    from engine.doctor.machine import check_home, check_machine
 
     found = [*check_machine(), *check_home(home)]
     if spec is not None:
-        from engine.reach import check_spec
+        from engine.doctor.models import check_spec
 
         found += check_spec(spec)
     if as_json:

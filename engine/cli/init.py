@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from engine.cli.options import Command
 from engine.cli.text import columns, shorten
 from engine.errors import SetwrightError, did_you_mean
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=Path())
 @click.option("--from", "name", metavar="NAME", default="quickstart", show_default=True, help="The spec to start from.")
 @click.option("--list", "listing", is_flag=True, help="List the specs to start from.")

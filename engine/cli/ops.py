@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.options import json_option
+from engine.cli.options import Command, json_option
 from engine.cli.text import columns, echo_json
 from engine.errors import SetwrightError, did_you_mean
 
@@ -26,7 +26,7 @@ BOUNDS = {
 }  # fmt: skip
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:

@@ -27,7 +27,7 @@ def command(
 ) -> None:
     """Show the built tables of SPEC, or the first rows of TABLE with all of its scores."""
     from engine.cli.spec_name import spec_name
-    from engine.export import write_table
+    from engine.explore.export import write_table
     from engine.relation import Reader, Relation
     from engine.store import Store
 

@@ -33,8 +33,8 @@ def command(arguments: tuple[str, ...], listing: bool, out: Path | None, limit: 
     """
     from engine.catalog import connect
     from engine.cli.spec_name import spec_name
+    from engine.explore.queries import find_query, shipped_queries
     from engine.ledger import Ledger
-    from engine.queries import find_query, shipped_queries
     from engine.store import Store
 
     if listing:
@@ -64,7 +64,7 @@ def _arguments(arguments: tuple[str, ...]) -> tuple[Path | None, str | None]:
 def _answer(con: duckdb.DuckDBPyConnection, query: str, out: Path | None, limit: int, as_json: bool) -> None:
     table = _run(con, query)
     if out is not None:
-        from engine.export import write_table
+        from engine.explore.export import write_table
 
         write_table(table, out)
         click.echo(f"{table.num_rows:,} rows written to {out}", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.options import home_option, json_option, spec_argument
+from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.text import columns, echo_json, shorten
 from engine.errors import ExitCode, SetwrightError, did_you_mean
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TOLD = ("test", "severity", "failures", "detail")
 
 
-@click.command()
+@click.command(cls=Command)
 @spec_argument
 @click.argument("tables", nargs=-1)
 @home_option

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import click
 
 
 def echo_json(value: Any) -> None:
-    """One JSON document; what JSON does not know (times, decimals) as text."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    """One JSON document; decimals (DuckDB's sums) as numbers, what else JSON does not know (times) as text."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[Any]], right: Iterable[int] = ()) -> str:
@@ -44,6 +45,12 @@ def shorten(value: Any, width: int = 100) -> str:
     """One line of at most `width` characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return str(value)
 
 
 def _cell(value: Any) -> str:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.options import home_option, json_option, spec_argument
+from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.text import count, echo_json, seconds, shorten
 from engine.errors import SetwrightError
 
 if TYPE_CHECKING:
-    from engine.life import Life, RowCall, RowVerdict, Stage
+    from engine.explore.life import Life, RowCall, RowVerdict, Stage
 
 WIDTH = 100
 
 
-@click.command()
+@click.command(cls=Command)
 @spec_argument
 @click.argument("table")
 @click.argument("row_id")
@@ -33,9 +33,9 @@ def command(spec: Path, table: str, row_id: str, home: Path, as_json: bool) -> N
     """
     from engine.catalog import connect
     from engine.cli.spec_name import spec_name
+    from engine.explore.why import life
     from engine.ledger import Ledger
     from engine.store import Store
-    from engine.why import life
 
     if not (home / "objects").exists():
         raise SetwrightError(f"nothing is built under {home}", cure=f"setwright build {spec}")

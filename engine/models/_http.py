@@ -21,7 +21,7 @@ from yarl import URL
 
 from engine.errors import ModelError, SetwrightError
 from engine.models._failures import CallError, Redactor, of_exception, of_status
-from engine.models._limiter import Turnstile, Limiter, Outcome, OutOfPatienceError, Permit
+from engine.models._limiter import Limiter, Outcome, OutOfPatienceError, Permit, Turnstile
 
 T = TypeVar("T")
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.5, 60.0

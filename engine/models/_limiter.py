@@ -1,4 +1,4 @@
-"""How many calls may be in flight to one endpoint, and when: the state (`Limiter`) and the queue before it (`Turnstile`).
+"""How many calls may be in flight to one endpoint, and when: the state (`Limiter`) and the queue (`Turnstile`).
 
 The limiter is plain arithmetic over a clock that is handed in. Neither class knows HTTP.
 """

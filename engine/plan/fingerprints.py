@@ -100,14 +100,14 @@ def _inputs(step: Step, columns: Columns) -> dict[str, str]:
     """What is read -> the step that decides it. A column of the same step as the rows is covered by the rows."""
     if len(step.sources) == 1 and step.verb is not Verb.SQL:
         rows = step.sources[0]
-        return {"rows": rows} | {name: owner for name, owner in columns.owners.items() if owner != rows}
+        return {"rows": rows} | {f"columns.{name}": owner for name, owner in columns.owners.items() if owner != rows}
     inputs = {}
     for i, table in enumerate(step.sources):
         label = table if step.verb is Verb.SQL else str(i)  # a query names its tables, a union only orders them
         inputs[f"{label}.rows"] = table
         for name, owner in columns.owners.items():
             if name.startswith(f"{table}.") and owner != table:
-                inputs[f"{label}.{name.removeprefix(f'{table}.')}"] = owner
+                inputs[f"{label}.columns.{name.removeprefix(f'{table}.')}"] = owner
     return inputs
 
 

@@ -52,15 +52,16 @@ class Talk:
         picks = pa.array(offsets + np.arange(int(lengths.sum())))
         return Talk({name: values.take(picks) for name, values in self.fields.items()}, lengths, valid)
 
+    def first(self, field: str) -> pa.Array:
+        """A field of each row's first message; null where there is none."""
+        return self.fields[field].take(pa.array(self.starts, mask=self.lengths == 0))
+
     def problems(self, wrong: pa.Array, column: str, field: str, reason: str) -> list[Problem]:
         """A problem for each message where `wrong` (a boolean array) is true."""
         found = np.flatnonzero(np.asarray(pc.fill_null(wrong, False)))
-        rows, starts = self.rows, self.starts
-        dotted = f".{field}" if field else ""
-        return [
-            Problem(int(r), f"{column}[{i - starts[r]}]{dotted}", reason)
-            for i, r in zip(found, rows[found], strict=True)
-        ]
+        rows = self.rows[found]
+        places = found - self.starts[rows]
+        return [Problem(int(row), f"{column}[{at}].{field}", reason) for row, at in zip(rows, places, strict=True)]
 
 
 def talk_of(column: pa.Array) -> Talk:

@@ -75,7 +75,7 @@ def _parse(text: str | None) -> list[dict[str, Any]] | None:
         found = json.loads(text or "")
         calls = [_call(call) for call in (found if isinstance(found, list) else [found])]
         json.dumps(calls, ensure_ascii=False).encode()  # a lone surrogate has no UTF-8
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return calls or None
 

@@ -126,22 +126,18 @@ def _text_of(content: pa.Array) -> tuple[pa.Array, pa.Array]:
     if is_text(content.type):
         return content, pa.array(np.zeros(len(content), bool))
     parts = talk_of(content)
-    first = parts.starts.clip(max=max(int(parts.lengths.sum()) - 1, 0))
-    alone = pa.array(parts.lengths == 1)
-    at = pc.if_else(alone, pa.array(first), pa.scalar(None, pa.int64()))
-    plain = pc.and_(alone, pc.fill_null(pc.equal(parts.fields["type"].take(at), "text"), False))
-    for name, values in parts.fields.items():
+    plain = pc.and_(pa.array(parts.lengths == 1), pc.fill_null(pc.equal(parts.first("type"), "text"), False))
+    for name in parts.fields:
         if name not in ("type", "text"):
-            plain = pc.and_(plain, values.take(at).is_null())
-    text = pc.if_else(plain, parts.fields["text"].take(at), pa.scalar(None, pa.string()))
+            plain = pc.and_(plain, parts.first(name).is_null())
+    text = pc.if_else(plain, parts.first("text"), pa.scalar(None, pa.string()))
     return text, pc.and_(content.is_valid(), pc.invert(plain))
 
 
 def _calls(fields: Mapping[str, pa.Array], size: int) -> pa.Array:
     """Whether each message calls a tool, in today's form (`tool_calls`) or the older one (`function_call`)."""
     calling = pa.array(np.zeros(size, bool))
-    if "tool_calls" in fields and is_list(fields["tool_calls"].type):
-        calling = pc.fill_null(pc.greater(pc.list_value_length(fields["tool_calls"]), 0), False)
-    if "function_call" in fields:
-        calling = pc.or_(calling, fields["function_call"].is_valid())
+    for values in (fields[name] for name in ("tool_calls", "function_call") if name in fields):
+        given = pc.greater(pc.list_value_length(values), 0) if is_list(values.type) else values.is_valid()
+        calling = pc.or_(calling, pc.fill_null(given, False))
     return calling

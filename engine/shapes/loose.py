@@ -93,7 +93,7 @@ def _settle(message: dict[str, Any]) -> bool:
 
 def _settle_content(message: dict[str, Any]) -> bool:
     match message.get("content"):
-        case [{"type": "text", "text": str(text), **rest}] if not rest:
+        case [{"type": "text", "text": str(text), **rest}] if all(value is None for value in rest.values()):
             message["content"] = text
             return True
     return False

@@ -74,8 +74,7 @@ def _named_prompt(table: pa.Table) -> tuple[Talk, list[Problem]]:
 
 
 def _begins_with_prompt(side: Talk) -> np.ndarray:
-    role = side.fields["role"].take(pa.array(side.starts, mask=side.lengths == 0))
-    return np.asarray(pc.fill_null(pc.not_equal(role, "assistant"), False))
+    return np.asarray(pc.fill_null(pc.not_equal(side.first("role"), "assistant"), False))
 
 
 def _shared(chosen: Talk, rejected: Talk, implicit: np.ndarray) -> np.ndarray:

@@ -56,21 +56,12 @@ def _with_system(talk: Talk, system: Talk, problems: list[Problem]) -> tuple[Tal
     """The column's message goes before the conversation; one that begins with the same message has it already."""
     if not system.valid.any():
         return talk, problems
-    said = first_system(talk)
-    asked = pa.array(np.cumsum(system.lengths) - 1, mask=~system.valid)
-    text = system.fields["content"].take(asked)
-    differs = np.flatnonzero(np.asarray(pc.fill_null(pc.not_equal(said, text), False)))
-    new = system.valid & np.asarray(said.is_null())
+    has_one = np.asarray(pc.fill_null(pc.equal(talk.first("role"), "system"), False))
+    differs = np.asarray(pc.fill_null(pc.not_equal(talk.first("content"), system.first("content")), False)) & has_one
     reason = "differs from the system message that the conversation begins with"
-    lead = system.take(system.starts.clip(max=max(len(system.fields["role"]) - 1, 0)), new.astype(np.int64), new)
-    return joined([lead, talk]), [*problems, *(Problem(int(row), "system", reason) for row in differs)]
-
-
-def first_system(talk: Talk) -> pa.Array:
-    """The content of each row's first message where that is the system's; null elsewhere."""
-    at = pa.array(talk.starts, mask=talk.lengths == 0)
-    is_system = pc.fill_null(pc.equal(talk.fields["role"].take(at), "system"), False)
-    return pc.if_else(is_system, talk.fields["content"].take(at), pa.scalar(None, pa.string()))
+    faults = [Problem(int(row), "system", reason) for row in np.flatnonzero(differs)]
+    new = system.valid & ~has_one
+    return joined([system.take(system.starts, new.astype(np.int64), new), talk]), [*problems, *faults]
 
 
 SHAREGPT = Shape(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import glob
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -16,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import SetwrightError
-from engine.operators.sources._reader import Input, Reader
-from engine.operators.sources.hf import hub_identity
+from engine.operators.sources._reader import HashFile, Input, Reader
 from engine.registry import operator_names
 from engine.shapes import VERSION, Loose
 from engine.sourcing.params import SourceParams
@@ -76,27 +74,21 @@ def inputs(source: Source, params: SourceParams) -> list[tuple[Reader, Input]]:
     _refuse(source, "is for hf: sources", split=params.split, config=params.config, revision=params.revision)
     loosen = Loose(params.as_json, shaped=params.shape != "raw")
     found = [(readers()[format_of(name, params)], Input(name, path, loosen)) for name, path in source.files]
-    if not any(reader in (readers()["json"], readers()["jsonl"]) for reader, _ in found):
+    if not any(reader.name in ("json", "jsonl") for reader, _ in found):
         _refuse(source, "is for files of JSON or JSONL", as_json=params.as_json)
     return found
 
 
-def identity(source: Source, params: SourceParams, hash_file: Callable[[Path], str]) -> dict[str, Any]:
+def identity(source: Source, params: SourceParams, hash_file: HashFile) -> dict[str, Any]:
     """What decides the rows, as plain JSON values: contents and formats of the files in order, never their names.
 
     For a data set of the hub it is the commit that the revision stands for; in a folder of the `datasets` library
     names do count, because they name the splits.
     """
-    found = []
-    for reader, source_input in inputs(source, params):
-        entry: dict[str, Any] = {"format": _name_of(reader), "version": reader.version}
-        if source_input.path is None:
-            entry |= hub_identity(source_input)
-        elif source_input.path.is_dir():
-            entry["content"] = _folder_hashes(source_input.path, hash_file)
-        else:
-            entry["content"] = hash_file(source_input.path)
-        found.append(entry)
+    found = [
+        {"format": reader.name, "version": reader.version, **reader.identity(source_input, hash_file)}
+        for reader, source_input in inputs(source, params)
+    ]
     return {"inputs": found, "shapes": VERSION}
 
 
@@ -121,16 +113,6 @@ def format_of(name: str, params: SourceParams) -> str:
         f"{name}: the format can't be told from its ending",
         cure=f"set format in params, or use one of the endings {', '.join(endings)} (.gz or .zst may follow)",
     )
-
-
-def _name_of(reader: Reader) -> str:
-    return next(name for name, known in readers().items() if known is reader)
-
-
-def _folder_hashes(folder: Path, hash_file: Callable[[Path], str]) -> dict[str, str]:
-    """Hashes by relative path, without hidden files and the library's own caches."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith((".", "cache-")))
-    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
 
 
 def _refuse(source: Source, why: str, **given: str | list[str] | None) -> None:

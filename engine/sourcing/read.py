@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -100,7 +101,7 @@ def _columns(found: list[tuple[Reader, Input]], *, complete: bool) -> pa.Schema:
     return known
 
 
-def _nothing(source: Source, params: SourceParams, found: list[tuple[Reader, Input]]) -> None:
+def _nothing(source: Source, params: SourceParams, found: list[tuple[Reader, Input]]) -> NoReturn:
     """No column is known: there is no good record at all."""
     blocks = (block for reader, source_input in found for block in reader.read(source_input, pa.schema([])))
     bad = [record for block in blocks for record in block.bad]

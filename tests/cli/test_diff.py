@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from story import STORY, run, shell, tell
 
-from engine.diff import Summary, diff, versions
+from engine.explore.diff import Summary, diff, versions
 from engine.errors import StoreError
 from engine.relation import Relation
 from engine.schema import VERDICT

@@ -83,6 +83,16 @@ def test_failing_again_in_the_same_way_builds_nothing_anew(project, fake_server)
     assert report.exit_code == 1
 
 
+def test_a_part_of_the_graph_can_be_built_over_a_result_that_lacks_rows(project, fake_server):
+    server = fake_server(refuse(b"question 17"))
+    project.spec(SPEC % server.url).build()
+    asked = len(server.hits)
+    project.spec((SPEC % server.url).replace("k: 3", "k: 2"))
+    report = project.build(selection="kept")
+    assert states(report) == {"pool": "cached", "pool.embedding": "cached", "kept": "built"}
+    assert len(server.hits) == asked
+
+
 def test_a_failed_generation_is_a_row_of_errors(project, fake_server):
     server = fake_server(refuse(b"question 17", 500))
     report = project.spec(ANSWERS % server.url).build()

@@ -7,7 +7,7 @@ identities, or of what happens to a bad record.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,10 @@ TEXT_LIMIT = 2000
 """Characters of a bad record that are kept."""
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+HashFile = Callable[[Path], str]
+"""The hash of a file's content, in hex."""
 
 
 class Loosen(Protocol):
@@ -74,6 +78,15 @@ class Reader(ABC):
     """Counts up when the same bytes give other rows; part of a source's identity."""
     suffixes: ClassVar[tuple[str, ...]]
     """The endings of its files, without those of compression."""
+
+    @property
+    def name(self) -> str:
+        """The format's name, which is its file's."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def identity(self, source: Input, hash_file: HashFile) -> dict[str, Any]:
+        """What decides the records of an input, as plain JSON values; never its name."""
+        return {"content": hash_file(source.file)}
 
     @abstractmethod
     def scan(self, source: Input, known: pa.Schema) -> Iterator[pa.Schema]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from engine.errors import SetwrightError, did_you_mean
-from engine.operators.sources._reader import BATCH_ROWS, Block, Input, Reader, readable, record_numbers
+from engine.operators.sources._reader import BATCH_ROWS, Block, HashFile, Input, Reader, readable, record_numbers
 from engine.operators.sources._types import conform, normal_schema, unify_inputs
 
 if TYPE_CHECKING:
@@ -29,6 +29,17 @@ class HfReader(Reader):
 
     version = 1
     suffixes = ()
+
+    def identity(self, source: Input, hash_file: HashFile) -> dict[str, Any]:
+        """On the hub the commit that the revision stands for; of a folder its files by name: names make splits."""
+        given = {"config": source.config, "split": source.split}
+        if source.path is not None:
+            return {"content": _folder_hashes(source.path, hash_file), **given}
+        import datasets
+
+        with _library(source):
+            builder = datasets.load_dataset_builder(_name(source), source.config, revision=source.revision)
+        return {"name": _name(source), "commit": builder.hash, **given}
 
     def scan(self, source: Input, known: pa.Schema) -> Iterator[pa.Schema]:
         """One step: the data set's own schema."""
@@ -47,15 +58,6 @@ class HfReader(Reader):
     def count(self, source: Input) -> int | None:
         """Known for a folder of `save_to_disk`, which loads without preparing anything."""
         return len(_load(source)) if _is_saved(source.path) else None
-
-
-def hub_identity(source: Input) -> dict[str, Any]:
-    """What a data set of the hub is: its name, configuration, split, and the commit that the revision stands for."""
-    import datasets
-
-    with _library(source):
-        builder = datasets.load_dataset_builder(_name(source), source.config, revision=source.revision)
-    return {"name": _name(source), "config": builder.config.name, "split": source.split, "commit": builder.hash}
 
 
 def _load(source: Input) -> Dataset:
@@ -96,6 +98,12 @@ def _refuse(source: Input, **given: str | None) -> None:
 
 def _is_saved(path: Path | None) -> bool:
     return path is not None and any((path / name).exists() for name in _SAVED)
+
+
+def _folder_hashes(folder: Path, hash_file: HashFile) -> dict[str, str]:
+    """Hashes by relative path, without hidden files and the library's own caches."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith((".", "cache-")))
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
 
 
 def _name(source: Input) -> str:

@@ -106,7 +106,7 @@ def test_a_data_set_of_the_hub_and_the_same_without_network(tmp_path):
         identity, rows, error = said(HF_ENDPOINT=hub.url)
     (entry,) = identity["inputs"]
     assert entry == {
-        "format": "hf", "version": 1, "name": REPOSITORY, "config": "default", "split": "train", "commit": COMMIT,
+        "format": "hf", "version": 1, "name": REPOSITORY, "config": None, "split": "train", "commit": COMMIT,
     }  # fmt: skip
     assert rows == ["x", "y"]
     assert "hf:someone/missing can't be loaded: Dataset 'someone/missing' doesn't exist on the Hub" in error

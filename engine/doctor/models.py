@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.doctor.machine import Finding
 from engine.errors import SetwrightError
-from engine.health import Finding
 from engine.models.openai import OPENAI_URL
 from engine.registry import backend
 from engine.spec.document import Document

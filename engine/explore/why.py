@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import SetwrightError, StoreError, did_you_mean
-from engine.life import Life, RowCall, RowFailure, RowVerdict, Stage, StepScore
+from engine.explore.life import Life, RowCall, RowFailure, RowVerdict, Stage, StepScore
 from engine.relation import Relation, view_sql
 from engine.schema import PARENT_ID, ROW_ID
 from engine.store import Manifest, Store
@@ -179,7 +179,7 @@ class _Tracer:
         """
         names = "call_id, model, kind, error, tokens_in, tokens_out, latency_s, build"
         found = self._query(
-            f'SELECT {names}, request, response, epoch_us("at") AS us FROM calls WHERE call_id IN '
+            f'SELECT {names}, request, response, epoch_us(called_at) AS us FROM calls WHERE call_id IN '
             "(SELECT call_id FROM row_calls WHERE step = $step AND row_id = $row) OR "
             "(error IS NOT NULL AND spec = $spec AND node = $step AND row_id = $row) ORDER BY seq",
             step=step, row=asker, spec=self._spec,

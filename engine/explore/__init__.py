@@ -1,0 +1,1 @@
+"""Looking at what was built: the life of a row, the difference of two builds, the shipped queries, and exports."""
