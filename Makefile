@@ -45,7 +45,7 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 $(VENV)/core: pyproject.toml constraints.txt | $(BIN)/uv
-	$(UV) --editable .
+	$(UV) --compile-bytecode --editable .
 	@touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/uv

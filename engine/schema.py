@@ -126,7 +126,8 @@ def _batch_digests(batch: pa.RecordBatch) -> list[str]:
     rows = pc.binary_join_element_wise(*encoded, pa.scalar(b"", pa.large_binary()))
     hashed = hashlib.blake2b
     # One hash call a row: there is no stable row hash in Arrow or polars, and this runs at about a million rows/s.
-    return [hashed(raw, digest_size=12).hexdigest() for raw in rows.to_pylist()]
+    joined = b"".join([hashed(raw, digest_size=12).digest() for raw in rows.to_pylist()]).hex()
+    return [joined[i : i + 24] for i in range(0, len(joined), 24)]
 
 
 def occurrences(keys: Sequence[str]) -> list[int]:

@@ -19,6 +19,7 @@ from engine.operators.sources._reader import TEXT_LIMIT, Block, Input, Reader
 from engine.operators.sources._types import settled, solid
 from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID
 from engine.shapes import SHAPES, Problem, Shape, detect
+from engine.sourcing.ahead import ahead
 from engine.sourcing.files import Source, inputs
 from engine.sourcing.ids import RowIds
 from engine.sourcing.params import SourceParams
@@ -70,7 +71,7 @@ def read(source: Source, params: SourceParams, *, limit: int | None = None, part
     parts = Parts(_with_ids(prepared.shaped), part_rows, limit)
     listed: list[BadRecord] = []
     blocks = ((found.name, block) for reader, found in prepared.inputs for block in reader.read(found, prepared.schema))
-    for name, block in blocks:
+    for name, block in ahead(blocks):
         bad = parts.add(_rows(block, prepared, name, ids))
         listed += bad if params.on_bad == "error" else []
         yield from parts.full()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine import sourcing
 from engine.laws import check_source
+from engine.sourcing.ahead import ahead
 from engine.work.job import Job, Result
 
 
@@ -20,7 +21,7 @@ def read_source(job: Job, base: Path, limit: int | None, part_rows: int) -> Resu
     assert step.text is not None
     source = sourcing.resolve(step.text, base)
     parts, rejected, schema = [], 0, None
-    for index, part in enumerate(sourcing.read(source, step.params, limit=limit, part_rows=part_rows)):
+    for index, part in enumerate(ahead(sourcing.read(source, step.params, limit=limit, part_rows=part_rows))):
         job.stop.check(job)
         check_source(part.table, step.label)
         if part.rejects.num_rows:
