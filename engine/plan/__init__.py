@@ -71,8 +71,7 @@ def _source_data(spec: Spec, store: Store, steps: list[Step], limit: int | None)
     for step in steps:
         if step.verb is Verb.SOURCE:
             try:
-                source = _resolve_source(spec, step)
-                found[step.name] = dict(sourcing.identity(source, step.params, hashes))
+                found[step.name] = dict(sourcing.identity(*_source(spec, step), hashes))
             except SetwrightError as e:
                 missing.append(spec.problem((*step.path, "source"), str(e)))
             else:
@@ -89,12 +88,13 @@ def _source_schema(spec: Spec, store: Store, step: Step, data: Mapping[str, Any]
     done = store.side_files(fingerprint(source_payload(step, data)), "part")
     if done and store.manifest(done[0].parent.name) is not None:
         return pq.read_schema(done[0])
-    return sourcing.peek(_resolve_source(spec, step), step.params)
+    return sourcing.peek(*_source(spec, step))
 
 
-def _resolve_source(spec: Spec, step: Step) -> sourcing.Source:
+def _source(spec: Spec, step: Step) -> tuple[sourcing.Source, sourcing.SourceParams]:
     assert step.text is not None
-    return sourcing.resolve(step.text, spec.file.parent)
+    assert isinstance(step.params, sourcing.SourceParams)
+    return sourcing.resolve(step.text, spec.file.parent), step.params
 
 
 def _selected(planned: Mapping[str, Planned], selection: str | None) -> dict[str, Planned]:

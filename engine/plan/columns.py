@@ -172,7 +172,7 @@ class ColumnsPass:
 
     def _tests(self, step: Step) -> Columns:
         view = self.views[step.table]
-        owners = {}
+        owners: dict[str, str] = {}
         for test in step.tests:
             if isinstance(test.args, Sql):
                 owners |= self._query_owners(step, test)
