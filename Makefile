@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # uv does not read pip's own settings for extra package folders: hand them on.
 UV := UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: quickstart test check lint types format bench schema clean
+.PHONY: quickstart test check lint types format bench docs schema clean
 
 quickstart: $(VENV)/core  ## set up, build the quickstart offline, say what to try next
 	$(BIN)/setwright build specs/quickstart.yaml
@@ -16,11 +16,11 @@ quickstart: $(VENV)/core  ## set up, build the quickstart offline, say what to t
 	@echo "  $(BIN)/setwright sql specs/quickstart.yaml \"SELECT drop_reason, count(*) FROM drops GROUP BY ALL\""
 	@echo "  $(BIN)/setwright plan specs/quickstart.yaml"
 
-test: $(VENV)/dev  ## every test
-	$(BIN)/python -m pytest
+test: $(VENV)/dev  ## every test, on all cores
+	$(BIN)/python -m pytest -n auto
 
 check: lint types  ## lint, types, and the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -51,6 +51,9 @@ $(VENV)/core: pyproject.toml constraints.txt | $(BIN)/uv
 $(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/uv
 	$(UV) --editable ".[dev,train]"
 	@touch $@ $(VENV)/core
+
+docs: $(VENV)/dev  ## what is generated: the reference of operators, and the tables of the README
+	$(BIN)/python docs/generate.py
 
 schema: $(VENV)/dev  ## the JSON Schema that editors read
 	$(BIN)/python -c "import json; from engine.spec.json_schema import json_schema; print(json.dumps(json_schema(), indent=1, sort_keys=True))" > specs/setwright.schema.json
