@@ -6,6 +6,7 @@ The command line calls `build` and shows what it reports; tests and notebooks ca
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -149,19 +150,17 @@ def _record(job: Build) -> list[dict[str, Any]]:
 
 
 def _row(job: Build, name: str) -> dict[str, Any]:
-    import json
-
     step, progress, manifest = job.plan.steps[name].step, job.monitor.steps[name], job.manifests.get(name)
     facts = {} if manifest is None else manifest.facts
     tally = progress.tally
     relation = job.relation(name).to_json() if manifest and name == step.table else None
     return {
-        "build": job.build_id, "spec": job.plan.spec.name, "step": name, "table_name": step.table, "label": step.label,
-        "state": str(progress.state), "detail": progress.detail or _test_outcome(facts),
+        "build": job.build_id, "spec": job.plan.spec.name, "step": name, "table_name": step.table,
+        "label": step.label, "state": str(progress.state), "detail": progress.detail or _test_outcome(facts),
         "rows_in": facts.get("rows_in"), "rows": None if manifest is None else manifest.rows,
-        "selected": facts.get("selected"), "rejects": facts.get("rejects"), "failed": facts.get("failed", 0), "calls_sent": tally.sent,
-        "calls_cached": tally.cached, "calls_failed": tally.failed, "tokens_in": tally.tokens_in,
-        "tokens_out": tally.tokens_out, "seconds": progress.seconds,
+        "selected": facts.get("selected"), "rejects": facts.get("rejects"), "failed": facts.get("failed", 0),
+        "calls_sent": tally.sent, "calls_cached": tally.cached, "calls_failed": tally.failed,
+        "tokens_in": tally.tokens_in, "tokens_out": tally.tokens_out, "seconds": progress.seconds,
         "started": None if progress.started is None else int(progress.started * 1e6),
         "fingerprint": job.identities.get(name), "relation": None if relation is None else json.dumps(relation),
     }  # fmt: skip

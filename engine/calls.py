@@ -68,6 +68,7 @@ class Gate:
         self.ledger = ledger
         self.identity = fingerprint(backend.identity())
         self._name = str(backend.identity().get("name", backend.config.name))
+        self.sampling = backend.sampling
         self._pending: dict[bytes, asyncio.Future[Answer]] = {}
         self._starting: asyncio.Task[None] | None = None
 
@@ -203,12 +204,12 @@ class BoundModel:
 
     async def generate(self, prompt: str, *, draw: int, sampling: Sampling = NO_SAMPLING) -> Answer:
         """See `engine.model.Model`."""
-        full = sampling.over(self._gate.backend.sampling)
+        full = sampling.over(self._gate.sampling)
         return await self._ask(Generate(prompt, full, 0 if full.greedy else draw))
 
     async def chat(self, messages: Sequence[Message], *, draw: int, sampling: Sampling = NO_SAMPLING) -> Answer:
         """See `engine.model.Model`."""
-        full = sampling.over(self._gate.backend.sampling)
+        full = sampling.over(self._gate.sampling)
         return await self._ask(Chat(tuple(messages), full, 0 if full.greedy else draw))
 
     async def loglikelihood(self, context: str, continuation: str) -> Answer:

@@ -25,6 +25,9 @@ import pyarrow as pa
 
 from engine.errors import StoreError
 
+GATHER_S = 0.002
+"""How long the writer waits for more before it commits: a commit's cost is the sync, whatever it holds."""
+
 TABLE = """
 CREATE TABLE IF NOT EXISTS calls (
   seq INTEGER PRIMARY KEY, id BLOB NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL, request TEXT NOT NULL,
@@ -162,6 +165,7 @@ class Ledger:
         ending = False
         while not ending:
             batch = [self._queue.get()]
+            time.sleep(GATHER_S)
             with contextlib.suppress(queue.Empty):
                 while True:
                     batch.append(self._queue.get_nowait())

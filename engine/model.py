@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -49,8 +50,13 @@ class Sampling(BaseModel):
 
     def over(self, default: Sampling) -> Sampling:
         """These settings where they are given, the defaults elsewhere."""
-        given = {k: v for k, v in self.model_dump().items() if v not in (None, ())}
-        return default.model_copy(update=given)
+        return _over(self, default)
+
+
+@lru_cache(maxsize=1024)
+def _over(given: Sampling, default: Sampling) -> Sampling:
+    """A build has few settings and many calls."""
+    return default.model_copy(update={k: v for k, v in given.model_dump().items() if v not in (None, ())})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def render(request: Request) -> bytes:
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 
 
+@lru_cache(maxsize=1024)
 def _given(sampling: Sampling) -> dict[str, Any]:
     return {k: v for k, v in sampling.model_dump().items() if v not in (None, ())}
 

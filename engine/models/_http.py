@@ -101,6 +101,7 @@ class Endpoint:
         self._limiter = Limiter(concurrency)
         self._gate = Turnstile(self._limiter, budgets.patience_s)
         self._session: aiohttp.ClientSession | None = None
+        self._urls: dict[str, URL] = {}
 
     async def start(self) -> None:
         """Open the session; connections are made as calls need them."""
@@ -128,7 +129,7 @@ class Endpoint:
             ModelError: the server refuses the request, or a budget is spent.
         """
         payload = orjson.dumps(body)
-        url = self._base.joinpath(path).with_query(self._base.query)
+        url = self._url(path)
         key = hashlib.blake2b(path.encode() + b"\n" + payload, digest_size=16).hexdigest()
         call = _Call()
         while True:
@@ -140,6 +141,12 @@ class Endpoint:
                     raise self._error(error, call) from None
                 if error.outcome is not Outcome.UNREACHABLE:  # the gate paces the probes of an endpoint that is down
                     await asyncio.sleep(call.backoff())
+
+    def _url(self, path: str) -> URL:
+        """The address of a path; made once, since parsing it costs as much as sending a small request."""
+        if path not in self._urls:
+            self._urls[path] = self._base.joinpath(path).with_query(self._base.query)
+        return self._urls[path]
 
     async def _attempt(
         self, call: _Call, url: URL, payload: bytes, headers: Mapping[str, str], read: Callable[[Any], T]

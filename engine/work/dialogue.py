@@ -7,7 +7,7 @@ as soon as its last row is done. A row whose model call fails costs that row onl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,14 +36,12 @@ class OpenPart:
 async def dialogue(job: Job) -> Result:
     """Run a row operator over every row that is not done yet."""
     result = Result([0] * job.source.n_parts, pa.schema([]))
-    rows = _rows(job, result)
-    lock = asyncio.Lock()
+    feed = Feed(job, result)
     bind = binder(job)
 
     async def worker() -> None:
         while not job.stop.requested:
-            async with lock:  # an async generator can't be advanced by two at once
-                item = await anext(rows, None)
+            item = await feed.next()
             if item is None:
                 return
             part, position, row = item
@@ -59,19 +57,39 @@ async def dialogue(job: Job) -> Result:
     return result
 
 
-async def _rows(job: Job, result: Result) -> AsyncIterator[tuple[OpenPart, int, Row]]:
-    """The rows of all parts that are not written yet, read one part ahead of the workers."""
-    for index in range(job.source.n_parts):
+class Feed:
+    """The rows of all parts that are not written yet, one part read at a time."""
+
+    def __init__(self, job: Job, result: Result) -> None:
+        self._job, self._result = job, result
+        self._parts = iter(range(job.source.n_parts))
+        self._ready: deque[tuple[OpenPart, int, Row]] = deque()
+        self._reading = asyncio.Lock()
+
+    async def next(self) -> tuple[OpenPart, int, Row] | None:
+        """The next row, its part and its position in it; None when there are no more."""
+        while not self._ready:
+            async with self._reading:
+                if not self._ready and not await self._read():
+                    return None
+        return self._ready.popleft()
+
+    async def _read(self) -> bool:
+        """Read one more part; whether there was one."""
+        index = next(self._parts, None)
+        if index is None:
+            return False
+        job, result = self._job, self._result
         if job.store.has_part(job.fingerprint, index):
             done = await asyncio.to_thread(job.store.read_part, job.fingerprint, index)
             result.parts[index], result.schema = done.num_rows, done.schema
-            continue
+            return True
         table = await asyncio.to_thread(job.source.batch, index, job.planned.columns.reads)
         part = OpenPart(index, table[ROW_ID], [None] * table.num_rows, table.num_rows)
         if not table.num_rows:
             await asyncio.to_thread(_write, job, part, result)
-        for position, row in enumerate(table.to_pylist()):
-            yield part, position, row
+        self._ready.extend((part, position, row) for position, row in enumerate(table.to_pylist()))
+        return True
 
 
 async def _do_row(job: Job, bind: Bind, part: OpenPart, position: int, row: Row) -> None:

@@ -6,6 +6,7 @@ A row's prompt is a string (one user turn) or a conversation. How a reply is dra
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -41,6 +42,7 @@ class RespondParams(Params):
             raise ValueError(f"n: {self.n} answers at temperature 0 are {self.n} copies of one; raise the temperature")
         return self
 
+    @cached_property
     def sampling(self) -> Sampling:
         """The given sampling fields."""
         return Sampling(
@@ -66,9 +68,9 @@ async def respond(row: Row, params: RespondParams, ctx: Context) -> list[dict[st
         ModelError: an answer failed; the others have finished by then, so that they need not be asked for again.
     """
     turns = prompt_turns(row["prompt"], params.system)
-    calls = [
-        ctx.model.chat(turns, draw=ctx.draw(row["row_id"], k), sampling=params.sampling()) for k in range(params.n)
-    ]
+    calls = [ctx.model.chat(turns, draw=ctx.draw(row["row_id"], k), sampling=params.sampling) for k in range(params.n)]
+    if params.n == 1:  # no task for a single call
+        return [_child(turns, await calls[0], 0)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     return [_child(turns, _good(answer), k) for k, answer in enumerate(answers)]
 
