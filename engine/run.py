@@ -115,34 +115,50 @@ class Build:
         return ""
 
     async def _step(self, planned: Planned) -> None:
-        payload = planned.payload(self.identities)
-        identity = fingerprint(payload)
-        manifest = self.store.manifest(identity)
-        if manifest is not None:
-            self._finish(planned.step, identity, manifest, State.CACHED)
-            return
-        last = last_manifest(self.store, self.plan.spec.name, planned.name)
-        if planned.status is Status.OFF and last is not None and last.facts.get("planned") == identity:
-            self._finish(planned.step, last.fingerprint, last, State.CACHED)  # incomplete, and not asked to be mended
-            return
-        if planned.status is Status.OFF:
-            self.monitor.end(planned.name, State.SKIPPED, "not selected and not built; select it too, as in +NAME")
+        identity = fingerprint(planned.payload(self.identities))
+        if self._is_there(planned, identity):
             return
         self.store.remove(incomplete(identity))
-        progress = self.monitor.start(planned.name)
-        asker = Asker(self.plan.spec.name, planned.name, self.build_id, progress.tally)
-        job = Job(
-            planned=planned, fingerprint=identity, payload=payload, store=self.store,
-            relations={table: self.relation(table) for table in planned.step.sources}, seed=self.plan.spec.seed,
-            progress=progress, stop=self.stop, asker=asker,
-            gate=self._gates[planned.step.model] if planned.step.model else None,
-            rows_in_flight=ROWS_IN_FLIGHT * self.plan.spec.run.concurrency,
-        )  # fmt: skip
-        if planned.step.sources:
-            progress.rows = sum(job.source.part_rows) if len(planned.step.sources) == 1 else None
+        if planned.step.verb not in (Verb.GENERATE, Verb.SCORE):
+            self.store.remove(identity)  # begun and not ended: it is written as a whole
+        job = self._job(planned, identity)
         result = await self._work(job)
-        identity, manifest = self._complete(job, result, progress.seconds)
+        identity, manifest = self._complete(job, result, job.progress.seconds)
         self._finish(planned.step, identity, manifest, State.INCOMPLETE if result.failed else State.BUILT)
+
+    def _is_there(self, planned: Planned, identity: str) -> bool:
+        """Whether a step needs no work: it is built, or it is not selected."""
+        manifest = self.store.manifest(identity)
+        last = last_manifest(self.store, self.plan.spec.name, planned.name)
+        if manifest is not None:
+            self._finish(planned.step, identity, manifest, State.CACHED)
+        elif planned.status is not Status.OFF:
+            return False
+        elif last is not None and last.facts.get("planned") == identity:
+            self._finish(planned.step, last.fingerprint, last, State.CACHED)  # incomplete, and not asked to be mended
+        else:
+            self.monitor.end(planned.name, State.SKIPPED, "not selected and not built; select it too, as in +NAME")
+        return True
+
+    def _job(self, planned: Planned, identity: str) -> Job:
+        step, run = planned.step, self.plan.spec.run
+        progress = self.monitor.start(planned.name)
+        job = Job(
+            planned=planned,
+            fingerprint=identity,
+            payload=planned.payload(self.identities),
+            store=self.store,
+            relations={table: self.relation(table) for table in step.sources},
+            seed=self.plan.spec.seed,
+            progress=progress,
+            stop=self.stop,
+            gate=self._gates[step.model] if step.model else None,
+            asker=Asker(self.plan.spec.name, planned.name, self.build_id, progress.tally),
+            rows_in_flight=ROWS_IN_FLIGHT * run.concurrency,
+        )
+        if len(step.sources) == 1:
+            progress.rows = sum(job.source.part_rows)
+        return job
 
     async def _work(self, job: Job) -> Result:
         step = job.planned.step

@@ -68,6 +68,11 @@ class Store:
         """Whether the part is complete."""
         return self.part_path(fingerprint, part).exists()
 
+    def part_rows(self, fingerprint: str, part: int) -> int | None:
+        """The rows of a complete part, or None."""
+        path = self.part_path(fingerprint, part)
+        return int(pq.read_metadata(path).num_rows) if path.exists() else None
+
     def manifest(self, fingerprint: str) -> Manifest | None:
         """The manifest if the object is complete, else None."""
         try:

@@ -23,9 +23,8 @@ PARTS_AWAITED = 4
 
 async def score_vector(job: Job, runner: Runner) -> Result:
     """A plain function over batches, mapped over the shards wherever the runner sees fit."""
-    shards = [job.shard(part) for part in range(job.source.n_parts)]
-    todo = [s for s in shards if not job.store.has_part(s.fingerprint, s.part)]
-    async for rows in runner.map(score_shard, todo):
+    todo = [part for part, rows in enumerate(job.source.part_rows) if not _is_done(job, part, rows)]
+    async for rows in runner.map(score_shard, map(job.shard, todo)):
         job.progress.done += rows
     job.stop.check(job)
     return _result(job, [])
@@ -44,9 +43,9 @@ async def score_awaited(job: Job) -> Result:
     context = binder(job)(None)
     failed: list[str] = []
 
-    async def one(part: int) -> None:
+    async def one(part: int, rows: int) -> None:
         async with limit:
-            if job.stop.requested or job.store.has_part(job.fingerprint, part):
+            if job.stop.requested or _is_done(job, part, rows):
                 return
             shard = job.shard(part)
             batch = await asyncio.to_thread(shard.batch)
@@ -55,8 +54,8 @@ async def score_awaited(job: Job) -> Result:
             failed.extend(scored.failures)
 
     async with asyncio.TaskGroup() as group:
-        for part in range(job.source.n_parts):
-            group.create_task(one(part))
+        for part, rows in enumerate(job.source.part_rows):
+            group.create_task(one(part, rows))
     job.stop.check(job)
     return _result(job, failed)
 
@@ -81,6 +80,11 @@ async def _score(shard: Shard, batch: pa.Table, context: StepContext) -> Scored:
     second = await _score(shard, batch.slice(half), context)
     table = pa.concat_tables([first.table, second.table], promote_options="default")
     return Scored(table, {**first.failures, **second.failures})
+
+
+def _is_done(job: Job, part: int, rows: int) -> bool:
+    """Whether a part is there from before, in the cut that the table has now."""
+    return job.store.part_rows(job.fingerprint, part) == rows
 
 
 def _write(shard: Shard, batch: pa.Table, scored: Scored) -> int:
