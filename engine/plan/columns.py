@@ -43,7 +43,7 @@ class ColumnsPass:
     peek: Callable[[Step], pa.Schema]
     views: dict[str, View] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    expressions: dict[pa.Schema, list[tuple[Step, str, str]]] = field(default_factory=dict)
+    expressions: list[tuple[Step, str, str, pa.Schema]] = field(default_factory=list)
 
     def run(self, steps: Sequence[Step]) -> dict[str, Columns]:
         """The columns of each step; a step with problems is left out."""
@@ -127,18 +127,16 @@ class ColumnsPass:
     def _expressions(self, step: Step, view: View) -> dict[str, str]:
         assert step.operator is not None
         found = {name: str(getattr(step.params, name)) for name in step.operator.expressions}
-        waiting = self.expressions.setdefault(_schema(view), []) if found else []
-        waiting += [(step, name, text) for name, text in found.items()]
+        self.expressions += [(step, name, text, _schema(view)) for name, text in found.items()]
         return found
 
     def _bind_expressions(self) -> None:
-        """Bind the expressions of all steps, table by table: nothing depends on what they give."""
-        for schema, waiting in self.expressions.items():
-            failures = unbound([text for _, _, text in waiting], schema)
-            for step, name, text in waiting:
-                if text in failures:
-                    given = step.params is not None and name in step.params.model_fields_set
-                    self._problem(step, ("params", name) if given else (), f"{name}: {failures[text]}")
+        """Bind the expressions of all steps together: nothing depends on what they give."""
+        failures = unbound((text, schema) for _, _, text, schema in self.expressions)
+        for step, name, text, schema in self.expressions:
+            if (text, schema) in failures:
+                given = step.params is not None and name in step.params.model_fields_set
+                self._problem(step, ("params", name) if given else (), f"{name}: {failures[text, schema]}")
 
     def _sql(self, step: Step) -> Columns | None:
         assert step.text is not None

@@ -6,7 +6,7 @@ and expressions are bound many at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -31,13 +31,27 @@ def result_schema(query: str, tables: Mapping[str, pa.Schema]) -> pa.Schema:
     return schema
 
 
-def unbound(expressions: Sequence[str], schema: pa.Schema) -> dict[str, str]:
-    """The expressions that can't be computed over a table's columns, with DuckDB's reason for each."""
-    if _bind(_empty_table(_mentioned(expressions, schema)), expressions) is None:
-        return {}
-    table = _empty_table(schema)  # for a reason that knows of all columns
-    failures = ((text, _bind(table, [text])) for text in expressions)
-    return {text: reason for text, reason in failures if reason is not None}
+def unbound(asked: Iterable[tuple[str, pa.Schema]]) -> dict[tuple[str, pa.Schema], str]:
+    """The expressions that can't be computed over the columns of their table, with DuckDB's reason for each.
+
+    Columns of one name and type are the same to an expression, whatever table they are of: so most expressions of a
+    spec are bound in one query over all columns that they mention, and only the others one by one.
+    """
+    shared: dict[str, pa.DataType] = {}
+    together, alone = [], []
+    for text, schema in dict.fromkeys(asked):
+        names = columns_read(as_query(text))
+        fields = {field.name: field.type for field in schema if names is not None and field.name.lower() in names}
+        if names is None or len(fields) < len(names) or any(shared.get(n, t) != t for n, t in fields.items()):
+            alone.append((text, schema))
+        else:
+            shared |= fields
+            together.append((text, schema))
+    table = pa.schema(shared or {"nothing": pa.null()})
+    if together and _bind(_empty_table(table), [text for text, _ in together]) is not None:
+        alone += together
+    failures = ((key, _bind(_empty_table(key[1]), [key[0]])) for key in alone)
+    return {key: reason for key, reason in failures if reason is not None}
 
 
 def read_ahead(texts: Sequence[str]) -> None:
@@ -47,6 +61,7 @@ def read_ahead(texts: Sequence[str]) -> None:
         _documents.update(zip(new, parse(new), strict=True))
 
 
+@cache
 def columns_read(query: str) -> frozenset[str] | None:
     """The names (lower case) of all columns that a query mentions; None where it may read any column.
 
@@ -90,18 +105,6 @@ def as_query(expression: str) -> str:
     return f"SELECT ({expression}\n) FROM given"
 
 
-def _mentioned(expressions: Sequence[str], schema: pa.Schema) -> pa.Schema:
-    """The columns that the expressions mention: wide tables take long to make, and these few are often the same."""
-    names: set[str] = set()
-    for text in expressions:
-        read = columns_read(as_query(text))
-        if read is None:
-            return schema
-        names |= read
-    fields = [field for field in schema if field.name.lower() in names]
-    return pa.schema(fields or [schema.field(0)])
-
-
 def _parsed(query: str) -> dict[str, Any]:
     read_ahead([query])
     return _documents[query]
@@ -136,13 +139,16 @@ def _create_empty(key: str, schema: pa.Schema) -> str:
     return name
 
 
-def _walk(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _walk(item)
+def _walk(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every mapping of a document; by a stack, since most plans come here a thousand times."""
+    stack: list[Any] = [document]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            yield value
+            stack += [item for item in value.values() if isinstance(item, dict | list)]
+        else:
+            stack += [item for item in value if isinstance(item, dict | list)]
 
 
 @cache

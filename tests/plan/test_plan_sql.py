@@ -58,7 +58,8 @@ def test_result_schema_binds_without_rows():
 
 
 def test_unbound_expressions_are_named_each_with_its_reason():
-    assert unbound(["a * b > 2", "length(m)"], T) == {}
-    found = unbound(["a + 1", "nothing + 1", "a || "], T)
-    assert set(found) == {"nothing + 1", "a || "}
-    assert "nothing" in found["nothing + 1"]
+    other = pa.schema([("a", pa.string())])
+    assert unbound([("a * b > 2", T), ("length(m)", T), ("upper(a)", other), ("1 + 1", T)]) == {}
+    found = unbound([("a + 1", T), ("nothing + 1", T), ("a || ", T), ("b + 1", other), ("m[1].role", T)])
+    assert set(found) == {("nothing + 1", T), ("a || ", T), ("b + 1", other)}
+    assert "nothing" in found["nothing + 1", T]
