@@ -47,7 +47,7 @@ def test_linked_parts_share_their_bytes_and_survive_their_source(store):
     store.write_part("f", 0, TABLE)
     store.write_part("f", 0, TABLE, "errors")
     store.link_parts("f", "g")
-    assert os.path.samefile(store.part_path("f", 0), store.part_path("g", 0))
+    assert store.part_path("f", 0).samefile(store.part_path("g", 0))
     assert store.remove("f") == 0
     assert store.read_part("g", 0).equals(TABLE)
     assert store.side_files("g", "errors")
@@ -66,9 +66,9 @@ def test_refs(store):
 
 def test_a_second_build_is_told_who_holds_the_home(store):
     with store.lock("setwright build a.yaml", wait=False):
-        with pytest.raises(StoreError, match=r"held by setwright build a.yaml \(process \d+\)"):
-            with Store(store.home).lock("other", wait=False):
-                pass
+        held = r"held by setwright build a.yaml \(process \d+\)"
+        with pytest.raises(StoreError, match=held), Store(store.home).lock("other", wait=False):
+            pass
     with store.lock("again", wait=False):
         pass
 

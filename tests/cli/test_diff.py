@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from story import STORY, run, shell, tell
 
-from engine.explore.diff import Summary, diff, versions
 from engine.errors import StoreError
+from engine.explore.diff import Summary, diff, versions
 from engine.relation import Relation
 from engine.schema import VERDICT
 from engine.store import Manifest, Store

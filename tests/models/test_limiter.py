@@ -4,7 +4,7 @@ from collections import deque
 
 import pytest
 
-from engine.models._limiter import DOWN_AFTER, Turnstile, Limiter, Outcome, OutOfPatienceError
+from engine.models._limiter import DOWN_AFTER, Limiter, Outcome, OutOfPatienceError, Turnstile
 
 
 class Clock:
