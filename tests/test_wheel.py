@@ -55,7 +55,8 @@ def test_the_wheel_holds_both_packages_specs_and_queries(installed):
 
 @pytest.mark.slow
 def test_the_core_imports_neither_torch_nor_transformers(installed, tmp_path):
-    code = "import sys, engine.builds, engine.cli.plan; print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
+    heavy = "{'torch', 'transformers', 'datasets'}"
+    code = f"import sys, engine.builds, engine.cli.plan; print(sorted({heavy} & set(sys.modules)))"
     out = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(installed)},
         capture_output=True, text=True, timeout=60, check=True,
