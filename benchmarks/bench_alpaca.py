@@ -1,10 +1,11 @@
 """A real data set from file to selection: Alpaca's 52,002 rows, and what changes cost afterwards.
 
-    python benchmarks/bench_alpaca.py --data alpaca_52k.parquet
+    python benchmarks/bench_alpaca.py [--data alpaca_52k.parquet]
 
 Statistics, hashed embeddings, a deita selection of 6,000 rows and data tests. Then the budget is changed, which must
 rebuild the selection and its tests alone. Then 1 % of rows are appended to the source of a spec that asks a model
 (a fake server) about every row: the view `calls` must hold the new rows and no others. Goal: a peak of 1.5 GiB.
+Without --data the same is done with as many made-up rows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from _data import rows
 from _measure import Measured, fake_server, headline, measured, server_stats, setwright, show, verdict
 
 PEAK_MIB = 1536
@@ -78,11 +80,11 @@ class Trial:
 
 def curate(trial: Trial) -> None:
     """The whole build step by step, then the same with another budget."""
-    rows = trial.data.num_rows
-    first = trial.build(SPEC.format(budget=6000), rows)
+    total = trial.data.num_rows
+    first = trial.build(SPEC.format(budget=6000), total)
     steps = trial.sql("SELECT step, rows, selected, seconds FROM builds ORDER BY started")
     show(("step", "rows", "seconds"), [(s["step"], s["selected"] or s["rows"], s["seconds"]) for s in steps])
-    again = trial.build(SPEC.format(budget=5000), rows)
+    again = trial.build(SPEC.format(budget=5000), total)
     rebuilt = [s["step"] for s in again.json["steps"] if s["state"] != "cached"]
     show(
         ("", "wall s", "CPU s", "peak MiB"),
@@ -96,12 +98,12 @@ def curate(trial: Trial) -> None:
 
 def append(trial: Trial) -> None:
     """Ask a model about 99 % of the rows, then about all of them."""
-    rows, most = trial.data.num_rows, trial.data.num_rows * 99 // 100
+    total, most = trial.data.num_rows, trial.data.num_rows * 99 // 100
     calls = (
         "SELECT build, count(*) AS calls, count(DISTINCT row_id) AS about FROM calls WHERE error IS NULL GROUP BY ALL"
     )
     with fake_server(latency_ms=5) as url:
-        took = [trial.build(ASKING.format(url=url), n) for n in (most, rows)]
+        took = [trial.build(ASKING.format(url=url), n) for n in (most, total)]
         stats = server_stats(url)
     sent = trial.sql(f"{calls} ORDER BY build")
     header = ("", "rows", "calls in the view", "wall s", "CPU s", "peak MiB")
@@ -110,19 +112,19 @@ def append(trial: Trial) -> None:
         header,
         [
             (name, n, s["calls"], r.wall_s, r.cpu_s, r.peak_mib)
-            for name, n, s, r in zip(names, (most, rows), sent, took, strict=True)
+            for name, n, s, r in zip(names, (most, total), sent, took, strict=True)
         ],
     )
     print(f"requests that the server saw: {stats['requests']:,}, of which repeated: {stats['repeats']:,}")
-    verdict("calls for 1 % of new rows", sent[1]["calls"], rows - most)
+    verdict("calls for 1 % of new rows", sent[1]["calls"], total - most)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="Alpaca as Parquet: instruction, input, output")
+    parser.add_argument("--data", type=Path, help="Alpaca as Parquet: instruction, input, output")
     args = parser.parse_args()
-    data = pq.read_table(args.data)
-    headline(f"{args.data.name}: {data.num_rows:,} rows")
+    data = pq.read_table(args.data) if args.data else pa.Table.from_pylist(list(rows(52_002, seed=1)))
+    headline(f"{args.data.name if args.data else 'made-up rows'}: {data.num_rows:,} rows")
     for part in (curate, append):
         with tempfile.TemporaryDirectory() as folder:
             part(Trial(Path(folder), data))

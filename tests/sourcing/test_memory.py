@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 READ = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from engine import sourcing
 source = sourcing.resolve(sys.argv[1], Path("/"))
 rows = sum(len(part.table) for part in sourcing.read(source, sourcing.SourceParams(), part_rows=16384))
-print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# Not ru_maxrss: it begins with the peak of the process that started this one.
+print(rows, int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
 def test_half_a_million_rows_within_600_mib(tmp_path):
     path = tmp_path / "a.jsonl"
     with path.open("w") as f:
