@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -140,8 +139,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def median(values: Sequence[float]) -> float:
-    """The median."""
-    return statistics.median(values)

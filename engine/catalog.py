@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine import __version__
 from engine.errors import StoreError
 from engine.ledger import Ledger
 from engine.relation import Relation, quote, view_sql
@@ -89,7 +90,7 @@ def _last_built(store: Store) -> str | None:
 def _key(store: Store) -> str:
     """Changes whenever a ref does."""
     refs = sorted(store.refs.glob("*/*.json"))
-    return digest(str(store.home.resolve()), *(p.name.encode() + b"\0" + p.read_bytes() for p in refs))
+    return digest(__version__, str(store.home.resolve()), *(p.name.encode() + b"\0" + p.read_bytes() for p in refs))
 
 
 def _write(store: Store, path: Path) -> None:

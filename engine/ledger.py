@@ -17,9 +17,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -52,9 +51,11 @@ MIRROR = pa.schema(
 """The `calls` of the catalog: the ledger without its vectors."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call as it is remembered: an answer (`response` as JSON and maybe `vector`), or an `error`."""
+class Call(NamedTuple):
+    """One call as it is remembered: an answer (`response` as JSON and maybe `vector`), or an `error`.
+
+    The fields stand in the order of the table's columns.
+    """
 
     id: bytes
     model: str
@@ -178,11 +179,7 @@ class Ledger:
 
     def _commit(self, con: sqlite3.Connection, calls: list[Call]) -> StoreError | None:
         now = time.time()
-        rows = [
-            (c.id, c.model, c.kind, c.request, c.response, c.vector, c.error, c.tokens_in, c.tokens_out,
-             c.latency_s, c.cost, c.attempts, c.spec, c.node, c.row_id, c.build, now)
-            for c in calls
-        ]  # fmt: skip
+        rows = [(*call, now) for call in calls]
         try:
             with _disk(self.path):
                 con.execute("BEGIN IMMEDIATE")

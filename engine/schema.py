@@ -87,12 +87,9 @@ ANY_TYPE = ColumnType("any", lambda _: True)
 
 def digest(*parts: bytes | str, size: int = 12) -> str:
     """A hex digest (BLAKE2b, `2 * size` characters) of length-prefixed parts, so that no two lists collide."""
-    h = hashlib.blake2b(digest_size=size)
-    for part in parts:
-        raw = part.encode() if isinstance(part, str) else part
-        h.update(b"%d:" % len(raw))
-        h.update(raw)
-    return h.hexdigest()
+    raws = [part.encode() if isinstance(part, str) else part for part in parts]
+    joined = b"".join([b"%d:%b" % (len(raw), raw) for raw in raws])
+    return hashlib.blake2b(joined, digest_size=size).hexdigest()
 
 
 def child_row_id(parent_id: str, operator: str, k: int) -> str:

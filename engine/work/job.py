@@ -126,7 +126,7 @@ def incomplete(fingerprint: str) -> str:
 
 def errors_table(errors: Mapping[str, tuple[str, bool]]) -> pa.Table:
     """`{row_id: (error, transient)}` as the side file of a part."""
-    rows = [{ROW_ID: row, "error": text, "transient": transient} for row, (text, transient) in errors.items()]
+    rows = [{ROW_ID: row, "error": text, "transient": transient} for row, (text, transient) in sorted(errors.items())]
     return pa.Table.from_pylist(rows, schema=ERRORS)
 
 

@@ -40,6 +40,7 @@ def filter(batch: pa.Table, params: FilterParams, ctx: Context) -> pa.Table:  # 
         raise SetwrightError(
             f"where gives {held.type}, not true or false: {params.where}", cure="make it a condition: n_words > 10"
         )
-    false, null = (pa.scalar(reason) for reason in params.drop_reasons())
-    picks = np.flatnonzero(pc.fill_null(held, False).to_numpy())
-    return verdict(batch[ROW_ID], picks, pc.if_else(held.is_valid(), false, null))
+    kept = pc.fill_null(held, False).to_numpy()
+    which = pa.array(held.is_null().to_numpy().astype(np.int8), mask=kept)  # a text for the dropped rows alone
+    reasons = pa.DictionaryArray.from_arrays(which, pa.array(params.drop_reasons())).cast(pa.string())
+    return verdict(batch[ROW_ID], np.flatnonzero(kept), reasons)
