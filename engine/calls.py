@@ -30,6 +30,7 @@ from engine.model import (
     Sampling,
 )
 from engine.schema import digest
+from engine.stop import Stop
 from engine.wire import decode, encode, render
 
 NO_SAMPLING = Sampling()
@@ -63,8 +64,10 @@ class Asker:
 class Gate:
     """A backend behind the ledger. One for each model node of a build."""
 
-    def __init__(self, backend: Backend, ledger: Ledger) -> None:
+    def __init__(self, backend: Backend, ledger: Ledger, stop: Stop | None = None) -> None:
         self.backend = backend
+        self._stop = stop or Stop()
+        self._slots = asyncio.Semaphore(backend.config.concurrency)
         self.ledger = ledger
         self.identity = fingerprint(backend.identity())
         self._name = str(backend.identity().get("name", backend.config.name))
@@ -134,8 +137,10 @@ class Gate:
     async def _send(self, request: Request, id_: bytes, rendered: bytes, asker: Asker, row_id: str | None) -> Answer:
         began = time.perf_counter()
         try:
-            await self._start()
-            answer = await self.backend.answer(request)
+            async with self._slots:  # those who wait here are not in flight: a stop turns them away
+                self._stop.check(asker.node)
+                await self._start()
+                answer = await self.backend.answer(request)
         except ModelError as e:
             asker.tally.failed += 1
             await self.ledger.record([self._call(id_, rendered, request.kind, began, asker, row_id, error=e)])
@@ -160,6 +165,7 @@ class Gate:
     async def _embed_missing(self, missing: Mapping[bytes, str], asker: Asker) -> dict[bytes, np.ndarray]:
         """Embed and record; of a list that is refused, the good texts all the same."""
         began = time.perf_counter()
+        self._stop.check(asker.node)
         await self._start()
         try:
             vectors = np.asarray(await self.backend.embed(list(missing.values())), np.float32)

@@ -23,10 +23,11 @@ from engine.plan.steps import Plan, Planned, Status, Step, Verb, relation_of
 from engine.progress import Monitor, State
 from engine.relation import Relation
 from engine.runners.local import LocalRunner
+from engine.stop import Stop, Stopped
 from engine.store import PART_ROWS, Manifest, Store
 from engine.work.check import run_tests
 from engine.work.dialogue import dialogue
-from engine.work.job import Job, Result, Stop, Stopped, incomplete
+from engine.work.job import Job, Result, incomplete
 from engine.work.query import run_sql, run_union
 from engine.work.score import score_awaited, score_vector
 from engine.work.select import select
@@ -52,7 +53,7 @@ class Build:
     exit_code: ExitCode = ExitCode.DONE  # the worst of the steps that failed
 
     def __post_init__(self) -> None:
-        self._gates = {name: Gate(backend, self.ledger) for name, backend in self.plan.backends.items()}
+        self._gates = {name: Gate(backend, self.ledger, self.stop) for name, backend in self.plan.backends.items()}
         self._runner = LocalRunner(self.plan.spec.run.workers, self.stop)
         self._whole = asyncio.Semaphore(1)  # whole tables in memory: one step at a time
         self._fatal: SetwrightError | None = None

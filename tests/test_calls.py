@@ -9,6 +9,7 @@ from engine.calls import Asker, BoundModel, Gate
 from engine.errors import ModelError
 from engine.ledger import Ledger
 from engine.model import Answer, Backend, Capability, Chat, ModelConfig, NextToken, Sampling
+from engine.stop import Stop, Stopped
 from engine.wire import render
 
 
@@ -176,3 +177,23 @@ def test_of_a_refused_list_the_good_texts_are_kept(ledger):
     with pytest.raises(ModelError, match="too long"):
         asyncio.run(bound(Picky(), ledger).embed(["a", "bb", "bad", "cc"]))
     assert ledger.count() == 3
+
+
+def test_a_stop_lets_the_calls_in_flight_end_and_begins_no_other(ledger):
+    class Slow(Echo):
+        async def answer(self, request):
+            await asyncio.sleep(0.05)
+            return await super().answer(request)
+
+    async def scenario():
+        stop, backend = Stop(), Slow()
+        backend.config = ModelConfig(name="m", concurrency=2)
+        model = BoundModel(Gate(backend, ledger, stop), Asker("s", "node", "b"), "r")
+        asks = [asyncio.create_task(ask(str(i))(model)) for i in range(6)]
+        await asyncio.sleep(0.02)
+        stop.requested = True
+        return await asyncio.gather(*asks, return_exceptions=True)
+
+    outcomes = asyncio.run(scenario())
+    assert [type(o) for o in outcomes] == [Answer] * 2 + [Stopped] * 4
+    assert ledger.count() == 2

@@ -7,7 +7,8 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from engine.work.job import Shard, Stop
+from engine.stop import Stop
+from engine.work.job import Shard
 
 
 class LocalRunner:

@@ -18,6 +18,7 @@ from engine.laws import LawError, check_generate, check_score, conform
 from engine.operator import Kind, Row
 from engine.plan.columns import score_columns
 from engine.schema import PARENT_ID, ROW_ID, child_row_id
+from engine.stop import Stopped
 from engine.work.job import ROW_CALLS, Bind, Job, Result, binder, errors_table, incomplete
 
 
@@ -45,7 +46,10 @@ async def dialogue(job: Job) -> Result:
             if item is None:
                 return
             part, position, row = item
-            await _do_row(job, bind, part, position, row)
+            try:
+                await _do_row(job, bind, part, position, row)
+            except Stopped:  # the row is left undone, and so is its part
+                return
             part.left -= 1
             if part.left == 0:
                 await asyncio.to_thread(_write, job, part, result)
@@ -53,7 +57,7 @@ async def dialogue(job: Job) -> Result:
     async with asyncio.TaskGroup() as group:
         for _ in range(job.rows_in_flight):
             group.create_task(worker())
-    job.stop.check(job)
+    job.stop.check(job.planned.name)
     return result
 
 

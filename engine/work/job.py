@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from engine.calls import Asker, BoundModel, Gate
 from engine.context import StepContext
-from engine.errors import SetwrightError
 from engine.operator import Operator, Params
 from engine.plan.steps import Planned
 from engine.progress import Progress
 from engine.relation import Reader, Relation
 from engine.schema import ROW_ID
+from engine.stop import Stop
 from engine.store import Store
 
 ERRORS = pa.schema([(ROW_ID, pa.string()), ("error", pa.string()), ("transient", pa.bool_())])
@@ -28,21 +28,6 @@ ERRORS = pa.schema([(ROW_ID, pa.string()), ("error", pa.string()), ("transient",
 
 ROW_CALLS = pa.schema([(ROW_ID, pa.string()), ("call_id", pa.string())])
 """Which model calls stand behind a row."""
-
-
-class Stopped(SetwrightError):
-    """A step that was ended by `Stop` before all of its rows were done."""
-
-
-class Stop:
-    """Set once to end a build in good order: nothing new is begun, what is in flight is finished and kept."""
-
-    requested = False
-
-    def check(self, job: Job) -> None:
-        """Raise `Stopped` if the stop was asked for."""
-        if self.requested:
-            raise Stopped(f"{job.planned.name} was stopped; run the same command again to go on")
 
 
 class Runner(Protocol):

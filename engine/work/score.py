@@ -26,7 +26,7 @@ async def score_vector(job: Job, runner: Runner) -> Result:
     todo = [part for part, rows in enumerate(job.source.part_rows) if not _is_done(job, part, rows)]
     async for rows in runner.map(score_shard, map(job.shard, todo)):
         job.progress.done += rows
-    job.stop.check(job)
+    job.stop.check(job.planned.name)
     return _result(job, [])
 
 
@@ -56,7 +56,7 @@ async def score_awaited(job: Job) -> Result:
     async with asyncio.TaskGroup() as group:
         for part, rows in enumerate(job.source.part_rows):
             group.create_task(one(part, rows))
-    job.stop.check(job)
+    job.stop.check(job.planned.name)
     return _result(job, failed)
 
 

@@ -22,7 +22,7 @@ def read_source(job: Job, base: Path, limit: int | None, part_rows: int) -> Resu
     source = sourcing.resolve(step.text, base)
     parts, rejected, schema = [], 0, None
     for index, part in enumerate(ahead(sourcing.read(source, step.params, limit=limit, part_rows=part_rows))):
-        job.stop.check(job)
+        job.stop.check(job.planned.name)
         check_source(part.table, step.label)
         if part.rejects.num_rows:
             job.store.write_part(job.fingerprint, index, part.rejects, "rejects")
