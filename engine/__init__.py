@@ -1,17 +1,19 @@
 """Setwright's engine: a spec in YAML becomes tables that can be trusted, resumed and queried.
 
-The rooms, from the ground up (imports point down this list only; `lint-imports` keeps it):
+The rooms, from the roof down (imports point down this list only; `lint-imports` keeps it):
 
-    cli        the command line
-    run        executes a plan; runners/ decide where shards run
-    catalog    DuckDB views over the store, the ledger and the manifests
-    plan       pure passes from a spec to a list of steps
-    spec       YAML to typed spec, every error with its place
-    registry   finds operators and model backends by their path
-    operators  what makes, scores and selects rows; one file each
-    models     the backends that answer model calls; one file each
-    store, ledger, fingerprint    objects by fingerprint; calls by content
-    operator, model, schema, errors    what an operator, a model, a row, an error is
+    cli                     the command line, one file a command
+    builds, doctor          one build from beginning to end; what is wrong with a machine, a home, a model
+    run                     executes a plan; runners/ decide where shards run, work/ how each verb is done
+    explore, catalog        looking at what was built; DuckDB views over the store, the ledger and the manifests
+    plan                    pure passes from a spec to a list of steps
+    spec                    YAML to typed spec, every error with its place
+    sourcing                files and data sets to rows with ids; shapes/ knows their shapes
+    registry                finds operators, formats and backends by their path
+    operators, models       what makes, scores and selects rows; what answers model calls; one file each
+    relation, calls, laws   how tables are composed of objects; the gate to a model; what operators must keep
+    store, ledger           objects by fingerprint; model calls by content
+    operator, model, schema, errors    what an operator, a model, a row and an error is
 """
 
 __version__ = "0.1.0"
