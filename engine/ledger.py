@@ -131,11 +131,9 @@ class Ledger:
                 temporary.rename(path)
                 rows = self._after(last, batch_rows)
 
-    def count(self, node: str | None = None) -> int:
-        """Answered calls, of all nodes or of those first asked by one."""
-        where = "" if node is None else " AND node = ?"
-        query = f"SELECT count(*) FROM calls WHERE error IS NULL{where}"
-        return int(self._reader.execute(query, () if node is None else (node,)).fetchone()[0])
+    def count(self) -> int:
+        """Answered calls."""
+        return int(self._reader.execute("SELECT count(*) FROM calls WHERE error IS NULL").fetchone()[0])
 
     def close(self) -> None:
         """Write what is queued and close."""

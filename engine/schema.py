@@ -127,17 +127,6 @@ def _batch_digests(batch: pa.RecordBatch) -> list[str]:
     return [joined[i : i + 24] for i in range(0, len(joined), 24)]
 
 
-def occurrences(keys: Sequence[str]) -> list[int]:
-    """For each key how often it stood before: `[a, b, a]` gives `[0, 0, 1]`."""
-    seen: dict[str, int] = {}
-    counts = []
-    for key in keys:
-        n = seen.get(key, 0)
-        seen[key] = n + 1
-        counts.append(n)
-    return counts
-
-
 def _prefixed(name: str, values: pa.Array) -> pa.Array:
     """`name=` and the length before each value, so that neighbouring columns can't run into each other."""
     lengths = pc.cast(pc.cast(pc.binary_length(values), pa.string()), pa.large_binary())

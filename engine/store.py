@@ -29,8 +29,6 @@ from engine.errors import StoreError
 PART_ROWS = 16_384
 """Rows of a part where a table is first cut (sources, SQL); every table derived row by row keeps its parent's cut."""
 
-SIDES = ("errors", "rejects", "calls")
-
 
 @dataclass(frozen=True)
 class Manifest:

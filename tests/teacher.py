@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-import uvloop
+from backend_life import run
 from pydantic import SecretStr
 
 from engine.model import Chat, ModelConfig, Sampling
@@ -18,19 +18,6 @@ def backend(url, *, model="m", concurrency=64, key=KEY, **params):
     secret = None if key is None else SecretStr(key)
     config = ModelConfig("teacher", model, None, url, secret, OpenAIParams(**params), concurrency)
     return OpenAI(config)
-
-
-def run(model, work):
-    """`work(model)` inside the engine's kind of loop, between `start` and `close`."""
-
-    async def main():
-        await model.start()
-        try:
-            return await work(model)
-        finally:
-            await model.close()
-
-    return uvloop.run(main())
 
 
 def ask(model, *requests):

@@ -86,7 +86,3 @@ def test_draws_are_63_bits_and_differ_by_all_three():
 def test_column_types(column_type, accepted, refused):
     assert column_type.accepts(accepted)
     assert not column_type.accepts(refused)
-
-
-def test_occurrences():
-    assert schema.occurrences(["a", "b", "a", "a"]) == [0, 0, 1, 2]

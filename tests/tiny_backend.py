@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from backend_life import run
+
 from engine.model import ModelConfig
 from engine.models.transformers import TransformersBackend, TransformersParams
 
@@ -39,16 +41,3 @@ def ask(folder, requests, *, crowd=True, **params):
 def embed(folder, texts, **params):
     """The vectors of texts."""
     return run(make(folder, **params), lambda model: model.embed(texts))
-
-
-def run(model, work):
-    """What `work(model)` returns, awaited between start and close."""
-
-    async def main():
-        await model.start()
-        try:
-            return await work(model)
-        finally:
-            await model.close()
-
-    return asyncio.run(main())

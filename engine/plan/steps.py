@@ -142,8 +142,3 @@ class Plan:
     def pending(self) -> list[Planned]:
         """The steps that a build will run."""
         return [s for s in self.steps.values() if s.status in (Status.PARTIAL, Status.MISSING)]
-
-    def parents(self) -> dict[str, tuple[str, ...]]:
-        """For each table the tables that it reads."""
-        own = [s.step for s in self.steps.values() if s.name == s.step.table]
-        return {step.name: step.sources for step in own}

@@ -12,7 +12,8 @@ from engine.errors import SetwrightError
 from engine.plan.sql import keeps_order
 from engine.relation import Reader, view_sql
 from engine.sandbox import sandbox, seal
-from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID, content_digests, digest, occurrences
+from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID, digest
+from engine.sourcing.ids import RowIds
 from engine.store import PART_ROWS
 from engine.work.job import Job, Result
 
@@ -82,11 +83,9 @@ def _with_ids(table: pa.Table, name: str) -> pa.Table:
                 cure="select each row once (DISTINCT, GROUP BY), or leave row_id out and let the engine give ids",
             )
     else:
-        contents = content_digests(table, columns)
-        counts = occurrences(contents)
-        ids = pa.array(
-            [c if k == 0 else digest("again", c, str(k)) for c, k in zip(contents, counts, strict=True)], pa.string()
-        )
+        give = RowIds(columns, table.schema).give
+        given = [give(pa.Table.from_batches([batch]))[0] for batch in table.select(columns).to_batches()]
+        ids = pa.chunked_array(given, pa.string())
     parents = table[PARENT_ID] if PARENT_ID in table.column_names else pa.nulls(table.num_rows, pa.string())
     rows = {ROW_ID: ids, PARENT_ID: parents} | {c: table[c] for c in columns}
     return pa.table(rows).cast(pa.schema([*ID_FIELDS, *(table.schema.field(c) for c in columns)]))
