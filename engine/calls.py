@@ -240,6 +240,10 @@ class BoundModel:
         assert answer.value is not None, "a reward call answers with a value"
         return answer.value
 
+    async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
+        """See `engine.model.Model`."""
+        return await self._gate.backend.render(messages, add_generation_prompt=add_generation_prompt)
+
     async def _ask(self, request: Request) -> Answer:
         id_, answer = await self._gate.ask(request, self._asker, self._row_id)
         self.call_ids.append(id_)

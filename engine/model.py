@@ -18,6 +18,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from engine.errors import ModelError
+
 Message = Mapping[str, Any]
 """`{"role": "user", "content": "..."}`, with the fields of tool calls where there are any."""
 
@@ -173,6 +175,14 @@ class Model(Protocol):
         """A reward model's number."""
         ...
 
+    async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
+        """The text that the model's own chat template makes of messages; no call is made, no weights are loaded.
+
+        Raises:
+            ModelError: the backend does not know the template (a server that keeps its tokenizer to itself).
+        """
+        ...
+
 
 class BackendParams(BaseModel):
     """Base of a backend's `params:`; backends that sample add the fields of `Sampling` that they honour."""
@@ -192,6 +202,15 @@ class ModelConfig:
     params: BackendParams = field(default_factory=BackendParams)
     concurrency: int = 256  # calls in flight at most (run.concurrency)
     folder: Path = Path()  # where relative paths begin: the spec's folder
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model's weights are, for who trains on them: a local folder or a hub name."""
+
+    model: str
+    revision: str | None = None
+    chat_template: str | None = None  # Jinja, where the spec replaces the tokenizer's own
 
 
 class Backend(ABC):
@@ -223,6 +242,17 @@ class Backend(ABC):
     def sampling(self) -> Sampling:
         """The defaults of the model node's `params`, under an operator's own settings."""
         return Sampling()
+
+    def weights(self) -> Weights | None:
+        """What a trainer can start from; None where the weights are not at hand."""
+        return None
+
+    async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
+        """See `Model.render`; may be called before `start` and needs the tokenizer alone."""
+        raise ModelError(
+            f"model {self.config.name} can't show its chat template",
+            cure="use a model whose tokenizer is at hand, or name the template in the operator's params",
+        )
 
     def embedding_dim(self) -> int | None:
         """The length of its embeddings if that is known without loading weights."""

@@ -35,9 +35,16 @@ class Kind(StrEnum):
     GENERATE = "generate"
     SCORE = "score"
     SELECT = "select"
+    TRAIN = "train"
 
 
-FOLDERS = {Kind.SOURCE: "sources", Kind.GENERATE: "generators", Kind.SCORE: "scorers", Kind.SELECT: "selectors"}
+FOLDERS = {
+    Kind.SOURCE: "sources",
+    Kind.GENERATE: "generators",
+    Kind.SCORE: "scorers",
+    Kind.SELECT: "selectors",
+    Kind.TRAIN: "trainers",
+}
 
 
 class Params(BaseModel):
@@ -110,6 +117,7 @@ class Operator:
     expressions: tuple[str, ...] = ()
     seeded: bool = False  # draws random numbers: the seed enters the fingerprint
     calls_per_row: Callable[[Any], int] = _one_call  # model calls for one row, for the plan's estimate
+    roots: Callable[[Any], int] | None = None  # a generator that needs no `from`: how many rows it begins without one
 
     @property
     def by_row(self) -> bool:
@@ -135,11 +143,17 @@ def generator(
     version: int = 1,
     needs: set[Capability] | None = None,
     calls_per_row: Callable[[Any], int] = _one_call,
+    roots: Callable[[Any], int] | None = None,
 ) -> Callable[[Callable[..., Any]], Operator]:
-    """A generator: each row gives new rows (a list of dicts of the written columns); the engine gives their ids."""
+    """A generator: each row gives new rows (a list of dicts of the written columns); the engine gives their ids.
+
+    With `roots`, a table may leave out `from`: the function is then called for `roots(params)` rows that have nothing
+    but a row_id, which depends on the operator's name and the row's number alone; their children are roots.
+    """
     return _decorator(
-        Kind.GENERATE, params, reads, writes, version=version, needs=needs, seeded=True, calls_per_row=calls_per_row
-    )
+        Kind.GENERATE, params, reads, writes,
+        version=version, needs=needs, seeded=True, calls_per_row=calls_per_row, roots=roots,
+    )  # fmt: skip
 
 
 def scorer(
@@ -172,6 +186,17 @@ def selector(
     A selector talks to no model. An expression's value stands in a column named as its parameter.
     """
     return _decorator(Kind.SELECT, params, reads, {}, version=version, seeded=seeded, expressions=expressions)
+
+
+def trainer(
+    *, params: type[Params], reads: Mapping[str, Reads] | ReadsOf, version: int = 1
+) -> Callable[[Callable[..., Any]], Operator]:
+    """A trainer: the rows of a table and a base model to a new model.
+
+    The function takes the params and returns the module of `trainers` that is run, as a command, on a hand-off folder
+    (`python -m MODULE FOLDER`). The module's own configuration has the same names and defaults.
+    """
+    return _decorator(Kind.TRAIN, params, reads, {}, version=version, seeded=True)
 
 
 def _decorator(

@@ -1,0 +1,1 @@
+"""The trainers that a model node can name: one file each; what they take, and the module that does the work."""
