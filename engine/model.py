@@ -247,7 +247,7 @@ class Backend(ABC):
         """What a trainer can start from; None where the weights are not at hand."""
         return None
 
-    async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
+    async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:  # noqa: ARG002
         """See `Model.render`; may be called before `start` and needs the tokenizer alone."""
         raise ModelError(
             f"model {self.config.name} can't show its chat template",
