@@ -5,6 +5,7 @@ The rooms, from the roof down (imports point down this list only; `lint-imports`
     cli                     the command line, one file a command
     builds, doctor          one build from beginning to end; what is wrong with a machine, a home, a model
     run                     executes a plan; runners/ decide where shards run, work/ how each verb is done
+    handoff                 writes what a trainer reads, and has it checked
     explore, catalog        looking at what was built; DuckDB views over the store, the ledger and the manifests
     plan                    pure passes from a spec to a list of steps
     spec                    YAML to typed spec, every error with its place

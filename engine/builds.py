@@ -24,11 +24,12 @@ from engine.catalog import refresh
 from engine.errors import ExitCode
 from engine.ledger import Ledger
 from engine.plan import make_plan
-from engine.plan.steps import Plan
+from engine.plan.steps import Plan, Verb
 from engine.progress import Monitor, State
 from engine.run import Build
 from engine.spec.nodes import Spec
 from engine.store import Store
+from engine.work.train import check_installed
 
 RECORD = pa.schema(
     {
@@ -75,6 +76,7 @@ def build(
 
     Raises:
         SpecError: the spec is wrong; nothing has run.
+        SetwrightError: a model is to be trained, and what training needs is not installed; nothing has run.
         StoreError: the home is held by another build, or can't be written; finished work is kept.
     """
     began = time.time()
@@ -83,6 +85,7 @@ def build(
         ledger = Ledger(home)
         try:
             plan = make_plan(spec, store, selection=selection, limit=limit)
+            check_installed(plan)
             monitor = Monitor({name: step.step.label for name, step in plan.steps.items()})
             if watch is not None:
                 watch(plan, monitor)
@@ -153,7 +156,8 @@ def _row(job: Build, name: str) -> dict[str, Any]:
     step, progress, manifest = job.plan.steps[name].step, job.monitor.steps[name], job.manifests.get(name)
     facts = {} if manifest is None else manifest.facts
     tally = progress.tally
-    relation = job.relation(name).to_json() if manifest and name == step.table else None
+    is_table = name == step.table and step.verb is not Verb.TRAIN
+    relation = job.relation(name).to_json() if manifest and is_table else None
     return {
         "build": job.build_id, "spec": job.plan.spec.name, "step": name, "table_name": step.table,
         "label": step.label, "state": str(progress.state), "detail": progress.detail or _test_outcome(facts),

@@ -6,6 +6,7 @@
     <spec>.errors      rows that an operator could not do
     <spec>.lineage     every row and its parent; <spec>.row_calls: the model calls behind a row
     <spec>.tests       the outcome of every data test
+    <spec>.train_metrics, <spec>.train_steps       every row in every epoch, and every step, of every training
     calls, builds      every model call; every step of every build
 
 `catalog.duckdb` holds views only, opens in any DuckDB client, and is made anew beside the old one, so that readers
@@ -40,6 +41,9 @@ EMPTY = {
     "lineage": "table_name VARCHAR, row_id VARCHAR, parent_id VARCHAR, parent_table VARCHAR",
     "row_calls": "table_name VARCHAR, step VARCHAR, row_id VARCHAR, call_id VARCHAR",
     "tests": "table_name VARCHAR, test VARCHAR, severity VARCHAR, passed BOOLEAN, failures BIGINT, detail VARCHAR",
+    "train_metrics": "model VARCHAR, row_id VARCHAR, epoch INTEGER, step INTEGER, n_tokens INTEGER, loss FLOAT",
+    "train_steps": "model VARCHAR, step BIGINT, epoch DOUBLE, loss DOUBLE, lr DOUBLE, grad_norm DOUBLE, tokens BIGINT, "
+    "target_tokens BIGINT, accuracy DOUBLE, seconds DOUBLE, tokens_per_s DOUBLE, mfu DOUBLE, peak_memory BIGINT",
 }
 """The columns of a spec's own views, also where nothing is in them."""
 
@@ -129,7 +133,7 @@ def _spec_views(store: Store, spec: str) -> Iterator[tuple[str, str]]:
     refs = {name: store.ref(spec, name) or {} for name in store.ref_names(spec)}
     relations = {name: Relation.from_json(ref["relation"]) for name, ref in refs.items()}
     for name, relation in relations.items():
-        if "." not in name:
+        if "." not in name and refs[name]["verb"] != "train":
             yield name, view_sql(store, relation)
     rows: dict[str, list[str]] = {name: [] for name in EMPTY}
     for name, relation in relations.items():
@@ -153,8 +157,11 @@ def _contributions(store: Store, name: str, ref: dict[str, object], relation: Re
     elif verb == "test":
         columns = "test, severity, passed, failures, detail"
         yield "tests", f"SELECT {table} AS table_name, {columns} FROM {rows}"
-    elif verb != "score":
-        parent = quote(str(ref["from"])) if verb == "generate" and ref["from"] else "NULL"
+    elif verb == "train":
+        yield "train_metrics", f"SELECT {table} AS model, * FROM {rows}"
+        yield "train_steps", f"SELECT {table} AS model, * FROM {_files(store, relation.fingerprint, 'steps')}"
+    elif verb in ("source", "generate", "sql", "union"):
+        parent = f"if(parent_id IS NULL, NULL, {quote(str(ref['from']))})" if verb == "generate" else "NULL"
         yield "lineage", f"SELECT {table} AS table_name, row_id, parent_id, {parent} AS parent_table FROM {rows}"
     for side, view in (("rejects", "rejects"), ("errors", "errors"), ("calls", "row_calls")):
         if store.side_files(relation.fingerprint, side):

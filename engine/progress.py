@@ -29,6 +29,8 @@ class Progress:
     state: State = State.WAITING
     rows: int | None = None  # rows to read
     done: int = 0
+    unit: str = "rows"  # what is counted: a training counts its steps
+    note: str = ""  # how a training goes
     detail: str = ""  # why it failed or was skipped
     tally: Tally = field(default_factory=Tally)
     started: float | None = None

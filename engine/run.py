@@ -20,18 +20,14 @@ from engine.fingerprint import effective, fingerprint
 from engine.ledger import Ledger
 from engine.plan.prune import last_manifest
 from engine.plan.steps import Plan, Planned, Status, Step, Verb, relation_of
+from engine.plan.trained import root_of, serve
 from engine.progress import Monitor, State
 from engine.relation import Relation
 from engine.runners.local import LocalRunner
 from engine.stop import Stop, Stopped
-from engine.store import PART_ROWS, Manifest, Store
-from engine.work.check import run_tests
-from engine.work.dialogue import dialogue
+from engine.store import Manifest, Store
 from engine.work.job import Job, Result, incomplete
-from engine.work.query import run_sql, run_union
-from engine.work.score import score_awaited, score_vector
-from engine.work.select import select
-from engine.work.source import read_source
+from engine.work.verbs import Workshop
 
 ROWS_IN_FLIGHT = 4
 """Rows in flight for each call that a model may have in flight, so that it never waits for a row."""
@@ -53,9 +49,10 @@ class Build:
     exit_code: ExitCode = ExitCode.DONE  # the worst of the steps that failed
 
     def __post_init__(self) -> None:
-        self._gates = {name: Gate(backend, self.ledger, self.stop) for name, backend in self.plan.backends.items()}
+        given = self.plan.spec.models  # a trained model is bound when it is there
+        self._gates = {name: Gate(self.plan.backends[name], self.ledger, self.stop) for name in given}
         self._runner = LocalRunner(self.plan.spec.run.workers, self.stop)
-        self._whole = asyncio.Semaphore(1)  # whole tables in memory: one step at a time
+        self._workshop = Workshop(self.plan, self._runner)
         self._fatal: SetwrightError | None = None
 
     async def run(self) -> None:
@@ -123,8 +120,9 @@ class Build:
         if planned.step.verb not in (Verb.GENERATE, Verb.SCORE):
             self.store.remove(identity)  # begun and not ended: it is written as a whole
         job = self._job(planned, identity)
-        result = await self._work(job)
+        result = await self._workshop.do(job)
         identity, manifest = self._complete(job, result, job.progress.seconds)
+        self.store.clear_workplace(identity)
         self._finish(planned.step, identity, manifest, State.INCOMPLETE if result.failed else State.BUILT)
 
     def _is_there(self, planned: Planned, identity: str) -> bool:
@@ -155,25 +153,12 @@ class Build:
             stop=self.stop,
             gate=self._gates[step.model] if step.model else None,
             asker=Asker(self.plan.spec.name, planned.name, self.build_id, progress.tally),
+            base=self._gates[step.base].backend if step.base else None,
             rows_in_flight=ROWS_IN_FLIGHT * run.concurrency,
         )
         if len(step.sources) == 1:
             progress.rows = sum(job.source.part_rows)
         return job
-
-    async def _work(self, job: Job) -> Result:
-        step = job.planned.step
-        match step.verb:
-            case Verb.SOURCE:
-                base = self.plan.spec.file.parent
-                return await asyncio.to_thread(read_source, job, base, self.plan.limit, PART_ROWS)
-            case Verb.GENERATE | Verb.SCORE if job.operator.by_row:
-                return await dialogue(job)
-            case Verb.SCORE:
-                return await (score_awaited(job) if job.operator.is_async else score_vector(job, self._runner))
-        whole = {Verb.SELECT: select, Verb.SQL: run_sql, Verb.UNION: run_union, Verb.TEST: run_tests}[step.verb]
-        async with self._whole:
-            return await asyncio.to_thread(whole, job)
 
     def _complete(self, job: Job, result: Result, seconds: float) -> tuple[str, Manifest]:
         """Write the manifest; a result with failed rows becomes an object of its own, beside the finished parts."""
@@ -194,6 +179,9 @@ class Build:
         self.manifests[step.name] = manifest
         own = Relation(identity) if step.name != step.table else self.relation(step.table)
         self._name(step, own)
+        if step.verb is Verb.TRAIN:
+            root = self.plan.backends[root_of(self.plan.spec, step.name)]
+            self._gates[step.name] = Gate(serve(step.name, root, self.store, identity), self.ledger, self.stop)
         if step.verb is Verb.SCORE:
             for table in self._shown_in(step.table):
                 self._name(self.plan.steps[table].step, self.relation(table))

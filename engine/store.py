@@ -2,7 +2,9 @@
 
     objects/<fingerprint>/part-00000.parquet ...   the rows, in a cut fixed when they were first written
     objects/<fingerprint>/<side>-00000.parquet     what stands beside a part: errors, rejects, calls
+    objects/<fingerprint>/model/                   the folder of a trained model
     objects/<fingerprint>/manifest.json            written last, by rename: its presence means complete
+    training/<fingerprint>/                        where a training works until its model is an object
     refs/<spec>/<name>.json                        a name's current relation (see `relation`)
 
 An object never changes once it is complete. A part is complete when it has its name: it is written under another
@@ -57,6 +59,14 @@ class Store:
     def folder(self, fingerprint: str) -> Path:
         """Where an object's files are."""
         return self.objects / fingerprint
+
+    def model(self, fingerprint: str) -> Path:
+        """Where the folder of a trained model is."""
+        return self.folder(fingerprint) / "model"
+
+    def workplace(self, fingerprint: str) -> Path:
+        """Where a training keeps its data, checkpoints and results until they are an object."""
+        return self.home / "training" / fingerprint
 
     def part_path(self, fingerprint: str, part: int, side: str = "part") -> Path:
         """A part's file, or that of one of its sides."""
@@ -116,6 +126,17 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
 
+    def link_model(self, fingerprint: str, folder: Path) -> None:
+        """Give the object a trained model's folder (hard links: no bytes are copied)."""
+        target = self.model(fingerprint)
+        with self.guard("write", target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(folder, target, copy_function=os.link)
+
+    def clear_workplace(self, fingerprint: str) -> None:
+        """Delete what a training left behind, once its model is an object."""
+        shutil.rmtree(self.workplace(fingerprint), ignore_errors=True)
+
     def link_parts(self, source: str, target: str) -> None:
         """Give the target every finished part of the source (hard links: no bytes are copied)."""
         folder = self.folder(target)
@@ -159,7 +180,7 @@ class Store:
         if not folder.exists():
             return 0
         (folder / "manifest.json").unlink(missing_ok=True)  # first: an object without parts must not look complete
-        freed = sum(f.stat().st_size for f in folder.iterdir() if f.stat().st_nlink == 1)
+        freed = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file() and f.stat().st_nlink == 1)
         shutil.rmtree(folder)
         return freed
 

@@ -2,6 +2,8 @@
 
 Tokens are words with the spaces before them; a token's log-probability is minus an eighth of its length (exact in
 binary, easily summed by hand). The model `no-logprobs` leaves log-probabilities out, and `bos` starts with a token.
+For models named `tokenises...` there is `/tokenize`, as vLLM has it: a token is a character, its id the code point, its
+log-probability minus an eighth of that where the request names it (but not with `tokenises-only`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ def reply(path: str, body: Any) -> tuple[int, Any]:
     """The status and the JSON of an answer."""
     answers = {"/v1/chat/completions": chat, "/v1/completions": completion, "/v1/embeddings": embeddings}
     answer = answers.get(path)
+    if path == "/tokenize" and body["model"].startswith("tokenises"):
+        return 200, tokenize(body)
     if answer is None:
         return 404, {"detail": "Not Found"}
     if body["model"] == "missing":
@@ -40,7 +44,7 @@ def chat(body: Any) -> Any:
         }
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     if body.get("logprobs") and body["model"] != "no-logprobs":
-        top = [{"token": t, "logprob": p} for t, p in LETTERS.items()][: body["top_logprobs"]]
+        top = [{"token": t, "logprob": p} for t, p in likely(body).items()]
         choice["logprobs"] = {"content": [{"token": "A", "logprob": -0.5, "top_logprobs": top}]}
     words = sum(len((m["content"] or "").split()) for m in body["messages"])
     return {"object": "chat.completion", "choices": [choice], "usage": usage(words, 2)}
@@ -58,8 +62,22 @@ def completion(body: Any) -> Any:
         choice["text"] = body["prompt"] + " next"
         choice["logprobs"] = {"tokens": [*tokens, " next"], "token_logprobs": [*logprobs, -0.1]}
     elif body.get("logprobs"):
-        choice["logprobs"] = {"tokens": ["A"], "token_logprobs": [-0.5], "top_logprobs": [LETTERS]}
+        choice["logprobs"] = {"tokens": ["A"], "token_logprobs": [-0.5], "top_logprobs": [likely(body)]}
     return {"object": "text_completion", "choices": [choice], "usage": usage(len(tokens), 2)}
+
+
+def likely(body: Any) -> dict[str, float]:
+    """The tokens that a reply shows: those that are named by their ids, or else the most likely ones."""
+    if "logprob_token_ids" in body and body["model"] != "tokenises-only":
+        return {f"token_id:{id_}": -id_ / 8 for id_ in (65, *body["logprob_token_ids"])}
+    wanted = body["top_logprobs"] if "messages" in body else body["logprobs"]
+    return dict(list(LETTERS.items())[:wanted])
+
+
+def tokenize(body: Any) -> Any:
+    space = "\u2581" if body["model"] == "tokenises-with-a-space" else ""
+    text = space + body["prompt"]
+    return {"count": len(text), "tokens": [ord(c) for c in text], "token_strs": list(text)}
 
 
 def embeddings(body: Any) -> Any:

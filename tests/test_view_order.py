@@ -6,10 +6,9 @@ import duckdb
 import pytest
 from project import Project
 
-from engine import run
 from engine.relation import Reader, Relation, view_sql
 from engine.store import Store
-from engine.work import query
+from engine.work import query, verbs
 
 SPEC = """
 models:
@@ -34,7 +33,7 @@ tables:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    for module in (run, query):
+    for module in (verbs, query):
         monkeypatch.setattr(module, "PART_ROWS", 50)
     rows = [{"id": i, "instruction": f"Say {i}", "output": f"word {i} " * (i % 7)} for i in range(400)]
     return Project(tmp_path).spec(SPEC).data(rows)
@@ -55,14 +54,14 @@ def test_sql_shows_the_rows_as_they_are_stored(project, table):
 
 def test_a_selection_shows_scores_that_end_after_it(project, monkeypatch):
     """`kept` and `picked` need no score of `pool`, so nothing makes them wait for it."""
-    score = run.score_vector
+    score = verbs.score_vector
 
     async def late(job, runner):
         while not (project.home / "refs" / "trial" / "picked.json").exists():
             await asyncio.sleep(0.01)
         return await score(job, runner)
 
-    monkeypatch.setattr(run, "score_vector", late)
+    monkeypatch.setattr(verbs, "score_vector", late)
     project.build()
     columns = {c for (c, *_) in project.sql("DESCRIBE picked")}
     assert {"n_chars", "embedding", "again_n_chars"} <= columns

@@ -54,7 +54,8 @@ def command(spec: Path | None, everything: bool, keep_builds: int, dry_run: bool
         names = _names(steps, None if spec is None else spec_name(spec))
         found = [store.folder(f) for f in sorted(_complete(store) - keep) if everything or f in names]
         if everything:
-            found += _unfinished(store, keep, _begin(recent, keep_builds))
+            begin = _begin(recent, keep_builds)
+            found += [*_unfinished(store, keep, begin), *_trainings(store, begin)]
             found += _temporary(store, found)
         freed = _freed(found)
         report = _render(found, names, freed, dry_run)
@@ -140,6 +141,12 @@ def _unfinished(store: Store, keep: set[str], begin: float) -> list[Path]:
     return sorted(p for p in left if p.name.endswith("-incomplete") or p.stat().st_mtime < begin)
 
 
+def _trainings(store: Store, begin: float) -> list[Path]:
+    """Where models were trained that are objects now, and trainings that were left before a time."""
+    places = (store.home / "training").glob("*")
+    return sorted(p for p in places if store.manifest(p.name) is not None or p.stat().st_mtime < begin)
+
+
 def _temporary(store: Store, found: list[Path]) -> list[Path]:
     """Files that a killed build was writing, where they don't go with their object."""
     files = (p for folder in ONLY_BUILDS_WRITE for p in (store.home / folder).rglob("*.tmp"))
@@ -148,7 +155,7 @@ def _temporary(store: Store, found: list[Path]) -> list[Path]:
 
 def _freed(paths: Iterable[Path]) -> int:
     """Bytes that deleting frees: of a file with several names only where all of them go."""
-    files = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
+    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
     stats = {stat.st_ino: stat for stat in (file.stat() for file in files)}
     names = Counter(file.stat().st_ino for file in files)
     return sum(stat.st_size for inode, stat in stats.items() if names[inode] == stat.st_nlink)
@@ -157,9 +164,10 @@ def _freed(paths: Iterable[Path]) -> int:
 def _delete(store: Store, paths: Iterable[Path]) -> None:
     for path in paths:
         with store.guard("delete", path):
-            if path.is_dir():
-                (path / "manifest.json").unlink(missing_ok=True)  # first: half an object must never look complete
+            if path.parent == store.objects:
                 store.remove(path.name)
+            elif path.is_dir():
+                store.clear_workplace(path.name)
             else:
                 path.unlink()
 

@@ -60,7 +60,7 @@ class Live:
         while not self._done.wait(INTERVAL_S):
             running = [(name, p) for name, p in list(monitor.steps.items()) if p.state == "running"]
             for name, p in running:
-                click.echo(f"{name}: {count(p.done)} of {count(p.rows)} rows, {_rates(p)}", err=True)
+                click.echo(f"{name}: {count(p.done)} of {count(p.rows)} {p.unit}, {_rates(p)}", err=True)
 
 
 def _render(monitor: Monitor) -> Table:
@@ -70,11 +70,10 @@ def _render(monitor: Monitor) -> Table:
     for header in ("step", "state", "rows", "calls/s", "tokens/s", "known", "left"):
         table.add_column(header, justify="left" if header in ("step", "state") else "right")
     for name, p in list(monitor.steps.items()):
-        rows = f"{count(p.done)} / {count(p.rows)}" if p.rows else ""
+        rows = f"{count(p.done)} / {count(p.rows)}{'' if p.unit == 'rows' else f' {p.unit}'}" if p.rows else ""
+        state = f"{p.state}: {p.note}" if p.state == "running" and p.note else str(p.state)
         calls, tokens = _per_second(p)
-        table.add_row(
-            name, str(p.state), rows, calls, tokens, count(p.tally.cached) if p.tally.cached else "", _left(p)
-        )
+        table.add_row(name, state, rows, calls, tokens, count(p.tally.cached) if p.tally.cached else "", _left(p))
     return table
 
 
@@ -82,6 +81,7 @@ def _rates(p: Progress) -> str:
     calls, tokens = _per_second(p)
     parts = [
         f"{calls} calls/s, {tokens} tokens/s" if calls else "",
+        p.note,
         f"{count(p.tally.cached)} known" if p.tally.cached else "",
     ]
     return ", ".join(

@@ -55,7 +55,7 @@ def _known() -> Iterator[tuple[str, str, Callable[[], Record]]]:
         yield "source", name, partial(_module, "source", name, f"engine.operators.sources.{name}")
     for name in SHAPES:
         yield "shape", name, partial(_module, "shape", name, f"engine.shapes.{name}")
-    for kind in (Kind.GENERATE, Kind.SCORE, Kind.SELECT):
+    for kind in (Kind.GENERATE, Kind.SCORE, Kind.SELECT, Kind.TRAIN):
         for name in operator_names(kind):
             yield kind, name, partial(_operator, kind, name)
     for name in backend_names():

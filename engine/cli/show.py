@@ -25,7 +25,10 @@ from engine.errors import SetwrightError, did_you_mean
 def command(
     spec: Path, table: str | None, limit: int, wanted: str | None, out: Path | None, home: Path, as_json: bool
 ) -> None:
-    """Show the built tables of SPEC, or the first rows of TABLE with all of its scores."""
+    """Show the built tables of SPEC, or the first rows of TABLE with all of its scores.
+
+    Of a trained model the rows are those that it was trained on, with their losses.
+    """
     from engine.cli.spec_name import spec_name
     from engine.explore.export import write_table
     from engine.relation import Reader, Relation

@@ -20,7 +20,8 @@ from engine.models.openai import OPENAI_URL
 from engine.registry import backend
 from engine.spec.document import Document
 from engine.spec.load import load_spec
-from engine.spec.nodes import ModelNode
+from engine.spec.nodes import ModelNode, Spec
+from engine.work.train import PACKAGES as TRAINING
 
 TIMEOUT_S = 5
 SHOWN = 5  # models of a server that a message names
@@ -39,10 +40,11 @@ def check_spec(path: Path) -> Iterator[Finding]:
     except SetwrightError as e:
         yield Finding("fail", "spec", e.message, e.cure or "mend the spec; `setwright plan` checks it in full")
         return
-    yield Finding("ok", "spec", f"{path}: {len(spec.tables)} tables, {len(spec.models)} models")
+    yield Finding("ok", "spec", f"{path}: {len(spec.tables)} tables, {len(spec.models) + len(spec.trained)} models")
     for node in spec.models.values():
         yield from _check_model(node)
-    if any(node.use in PACKAGES for node in spec.models.values()):
+    yield from _check_trainers(spec)
+    if spec.trained or any(node.use in PACKAGES for node in spec.models.values()):
         yield from _check_gpu()
 
 
@@ -81,6 +83,19 @@ def _check_model(node: ModelNode) -> Iterator[Finding]:
         yield Finding("fail", what, e.message, e.cure)
     else:
         yield Finding("ok", what, f"{node.config.model} is there" if node.config.model else "needs nothing")
+
+
+def _check_trainers(spec: Spec) -> Iterator[Finding]:
+    """Whether the models that the spec trains can be trained here."""
+    absent = [name for name in TRAINING if importlib.util.find_spec(name) is None]
+    for node in spec.trained.values():
+        what = f"model {node.name} (train: {node.trainer})"
+        if absent:
+            yield Finding(
+                "fail", what, f"needs {' and '.join(absent)}, not installed", 'pip install "setwright[train]"'
+            )
+        else:
+            yield Finding("ok", what, "what training needs is installed")
 
 
 async def _check_server(node: ModelNode, what: str) -> Finding:

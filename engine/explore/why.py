@@ -57,7 +57,7 @@ class _Tracer:
         self.tables = {
             name: Relation.from_json(ref["relation"])
             for name, ref in self._refs.items()
-            if ref["verb"] not in ("score", "test")
+            if ref["verb"] not in ("score", "test", "train")
         }
 
     def find(self, table: str, given: str) -> str:
@@ -159,7 +159,7 @@ class _Tracer:
         own = row or {}
         askers = [(name, row_id) for name, _ in relation.scores]
         if self._refs[table]["verb"] == "generate":
-            askers.insert(0, (table, own[PARENT_ID]))
+            askers.insert(0, (table, own[PARENT_ID] or row_id))
         scores = (self._score(name, fingerprint, row_id) for name, fingerprint in relation.scores)
         payload = self._manifest(relation.fingerprint).payload
         return Stage(

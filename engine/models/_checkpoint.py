@@ -88,7 +88,19 @@ class Checkpoint:
         _check(folder, self.name)
         return folder
 
-    def _download(self) -> Path:
+    def fetch_tokenizer(self) -> Path:
+        """A folder with the tokenizer's files; downloads what the cache lacks, but no weights.
+
+        Raises:
+            SetwrightError: the hub can't be reached.
+        """
+        folder = self.folder
+        if self.on_hub and (folder is None or not (folder / "tokenizer_config.json").exists()):
+            folder = self._download(weights=False)
+        assert folder is not None, "a checkpoint is a folder or on the hub"
+        return folder
+
+    def _download(self, *, weights: bool = True) -> Path:
         if self.commit is None:
             raise SetwrightError(
                 f"{self.name} is not a folder, not in the local cache, and the hub can't be reached",
@@ -97,7 +109,7 @@ class Checkpoint:
         from huggingface_hub import snapshot_download
 
         try:
-            patterns = [f"*{suffix}" for suffix in SUFFIXES]
+            patterns = [f"*{suffix}" for suffix in SUFFIXES if weights or suffix != ".safetensors"]
             # by its branch, so that the cache remembers which commit the branch is at
             path = snapshot_download(self.name, revision=self.revision, allow_patterns=patterns, ignore_patterns="*/*")
         except Exception as e:  # the hub's client raises its own, its HTTP library's and OSError
@@ -134,6 +146,16 @@ def find(model: str, revision: str | None = None, folder: Path = Path()) -> Chec
     if not HUB_NAME.fullmatch(model):
         raise SetwrightError(f"there is no folder {model}", cure="check the path, or give a hub name as ORG/NAME")
     return _find_on_hub(model, revision or "main")
+
+
+def find_tokenizer(model: str, folder: Path = Path()) -> Path:
+    """The folder of a tokenizer: a path (from `folder`), which needs no weights, or that of a hub name.
+
+    Raises:
+        SetwrightError: there is no such folder or hub model, or it can't be fetched.
+    """
+    path = folder / Path(model).expanduser()
+    return path if path.is_dir() else find(model, None, folder).fetch_tokenizer()
 
 
 def _find_on_hub(name: str, revision: str) -> Checkpoint:

@@ -36,14 +36,14 @@ class _Row:
     def add(self, token: int, ends: Collection[int], decode: Decode) -> None:
         """Take a token, and see whether it is the last one."""
         self.tokens.append(token)
-        if token in ends or self._stopped(decode):
+        if token in ends or token in self.draft.ends or self._stopped(decode):
             self.finish = "stop"
         elif len(self.tokens) == self.draft.max_new:
             self.finish = "length"
 
     def answer(self, ends: Collection[int], decode: Decode) -> Answer:
         """The reply, cut before a stop text or the end-of-text token."""
-        ended = self.tokens[-1] in ends
+        ended = self.tokens[-1] in ends or self.tokens[-1] in self.draft.ends
         text = decode(self.tokens[:-1] if ended else self.tokens)
         found = [i for i in (text.find(stop) for stop in self.draft.stop) if i >= 0]
         return Answer(

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.errors import ModelError
 from engine.model import Chat, Embed, Generate, LogLikelihood, Message, NextToken, Request, Reward, Sampling
+from engine.models._template import render
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Draft(Item):
     top_p: float
     stop: tuple[str, ...]
     draw: int
+    ends: frozenset[int] = frozenset()  # the special tokens among the stop texts, which no decoded text shows
 
     @property
     def size(self) -> int:
@@ -107,15 +109,7 @@ class Encoder:
 
     def _render(self, messages: Sequence[Message], *, reply: bool = True) -> str:
         """Messages by the chat template, opened for a reply unless `reply` is false; tool calls are passed on."""
-        if self.chat_template is None and self.tokenizer.chat_template is None:
-            raise ModelError(
-                "the tokenizer has no chat template",
-                cure="set params.chat_template to a Jinja template, use an instruction-tuned model, or use raw prompts",
-            )
-        rendered: str = self.tokenizer.apply_chat_template(
-            [dict(m) for m in messages], chat_template=self.chat_template, tokenize=False, add_generation_prompt=reply
-        )
-        return rendered
+        return render(self.tokenizer, self.chat_template, messages, add_generation_prompt=reply)
 
     def _encode(self, text: str) -> list[int]:
         """Token ids of exactly this text: special tokens where the text spells them, none added."""
@@ -143,6 +137,10 @@ class Encoder:
     def _vocabulary(self) -> dict[str, int]:
         return dict(self.tokenizer.get_vocab())
 
+    @cached_property
+    def _added(self) -> dict[str, int]:
+        return dict(self.tokenizer.get_added_vocab())
+
     def _draft(self, ids: list[int], sampling: Sampling, draw: int) -> Draft:
         """A reply ends at the model's limit where that comes before `max_tokens`, with the finish reason `length`."""
         wanted = sampling.over(self.defaults)
@@ -158,6 +156,7 @@ class Encoder:
             top_p=1.0 if wanted.top_p is None else wanted.top_p,
             stop=wanted.stop,
             draw=draw,
+            ends=frozenset(self._added[text] for text in wanted.stop if text in self._added),
         )
 
     def _scored(self, context: str, continuation: str) -> Scored:
@@ -221,5 +220,6 @@ class Encoder:
         if not ids:
             raise ModelError("the text has no tokens", cure="give some text, or the model's beginning-of-text token")
         if self.limit is not None and len(ids) + spare > self.limit:
-            raise ModelError(f"the text has {len(ids)} tokens and the model takes {self.limit - spare}", cure=cure)
+            message = f"the text has {len(ids)} tokens and the model takes {self.limit - spare}"
+            raise ModelError(message, cure=cure, status=422)
         return ids

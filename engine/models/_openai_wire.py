@@ -35,6 +35,12 @@ def sampling_fields(sampling: Sampling, draw: int, limit: str = "max_tokens") ->
     return given
 
 
+def exact_fields(sampling: Sampling) -> Body:
+    """No token is put before a raw prompt; special tokens are shown where a stop text may be one (vLLM, SGLang)."""
+    shown: Body = {"skip_special_tokens": False} if sampling.stop else {}
+    return {"add_special_tokens": False, **shown}
+
+
 def message_fields(messages: Sequence[Message]) -> list[Body]:
     """Messages without the fields that Arrow fills with nulls; a null `content` stays (an assistant's tool call)."""
     return [{k: v for k, v in message.items() if v is not None or k == "content"} for message in messages]
@@ -45,11 +51,11 @@ def loglikelihood_body(context: str, continuation: str) -> Body:
     return {"prompt": context + continuation, "max_tokens": 1, "temperature": 1, "echo": True, "logprobs": 1}
 
 
-def next_token_body(request: NextToken) -> Body:
+def next_token_body(request: NextToken, most_likely: int = TOP_LOGPROBS) -> Body:
     """One token with the most likely ones; at temperature 1, for servers that scale before they report."""
     if request.messages is None:
-        return {"prompt": request.prompt, "max_tokens": 1, "temperature": 1, "logprobs": TOP_LOGPROBS}
-    asked = {"max_tokens": 1, "temperature": 1, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
+        return {"prompt": request.prompt, "max_tokens": 1, "temperature": 1, "logprobs": most_likely}
+    asked = {"max_tokens": 1, "temperature": 1, "logprobs": True, "top_logprobs": most_likely}
     return {"messages": message_fields(request.messages), **asked}
 
 
@@ -61,7 +67,7 @@ def read_chat(reply: Any) -> Answer:
     if not isinstance(text, str):
         raise TypeError("content is not a string")
     calls = tuple(message.get("tool_calls") or ())
-    return _counted(Answer(text=text, finish_reason=choice.get("finish_reason"), tool_calls=calls), reply)
+    return counted(Answer(text=text, finish_reason=choice.get("finish_reason"), tool_calls=calls), reply)
 
 
 def read_completion(reply: Any) -> Answer:
@@ -70,7 +76,7 @@ def read_completion(reply: Any) -> Answer:
     text = choice["text"]
     if not isinstance(text, str):
         raise TypeError("text is not a string")
-    return _counted(Answer(text=text, finish_reason=choice.get("finish_reason")), reply)
+    return counted(Answer(text=text, finish_reason=choice.get("finish_reason")), reply)
 
 
 def read_loglikelihood(context: str, continuation: str) -> Callable[[Any], Answer]:
@@ -106,17 +112,23 @@ def read_next_token(request: NextToken) -> Callable[[Any], Answer]:
     """A reader for the candidates' log-probabilities; -inf for one that is not among the most likely tokens."""
 
     def read(reply: Any) -> Answer:
-        logprobs = _logprobs(reply)
-        if request.messages is None:
-            top = logprobs["top_logprobs"][0].items()
-        else:
-            top = [(entry["token"], entry["logprob"]) for entry in logprobs["content"][0]["top_logprobs"]]
-        seen: dict[str, float] = {}
-        for token, p in top:  # two tokens may have one text
-            seen[token] = max(p, seen.get(token, -math.inf))
-        return _counted(Answer(logprobs={c: seen.get(c, -math.inf) for c in request.candidates}), reply)
+        seen = top_tokens(reply, request)
+        return counted(Answer(logprobs={c: seen.get(c, -math.inf) for c in request.candidates}), reply)
 
     return read
+
+
+def top_tokens(reply: Any, request: NextToken) -> dict[str, float]:
+    """The log-probabilities that a reply shows for its first token, by the tokens' texts."""
+    logprobs = _logprobs(reply)
+    if request.messages is None:
+        top = logprobs["top_logprobs"][0].items()
+    else:
+        top = [(entry["token"], entry["logprob"]) for entry in logprobs["content"][0]["top_logprobs"]]
+    seen: dict[str, float] = {}
+    for token, p in top:  # two tokens may have one text
+        seen[token] = max(p, seen.get(token, -math.inf))
+    return seen
 
 
 def read_embeddings(count: int) -> Callable[[Any], np.ndarray]:
@@ -134,6 +146,12 @@ def read_embeddings(count: int) -> Callable[[Any], np.ndarray]:
     return read
 
 
+def counted(answer: Answer, reply: Any) -> Answer:
+    """The answer with the token counts of the reply."""
+    usage = reply.get("usage") or {}
+    return replace(answer, tokens_in=usage.get("prompt_tokens"), tokens_out=usage.get("completion_tokens"))
+
+
 def _logprobs(reply: Any) -> Any:
     logprobs = reply["choices"][0].get("logprobs")
     if not logprobs:
@@ -143,8 +161,3 @@ def _logprobs(reply: Any) -> Any:
 
 def _cannot(message: str, cure: str) -> CallError:
     return CallError(message, Outcome.ANSWERED, retry=False, cure=cure)
-
-
-def _counted(answer: Answer, reply: Any) -> Answer:
-    usage = reply.get("usage") or {}
-    return replace(answer, tokens_in=usage.get("prompt_tokens"), tokens_out=usage.get("completion_tokens"))

@@ -9,11 +9,13 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from engine.errors import ModelError
 from engine.model import (
     Answer,
     Backend,
@@ -22,13 +24,17 @@ from engine.model import (
     Chat,
     Generate,
     LogLikelihood,
+    Message,
     ModelConfig,
     NextToken,
     Request,
     Sampling,
 )
 from engine.models import _openai_wire as wire
+from engine.models._checkpoint import find_tokenizer
 from engine.models._http import Endpoint, Persistence
+from engine.models._openai_tokens import TokenIds, named_body, read_named
+from engine.models._template import ChatTemplate, template_digest
 
 T = TypeVar("T")
 OPENAI_URL = "https://api.openai.com/v1"
@@ -39,6 +45,10 @@ ENGINE_FIELDS = {"model", "messages", "prompt", "input", "seed", "n", "stream", 
 class OpenAIParams(BackendParams):
     """Sampling defaults, the size of embeddings, fields of the vendor's own, and how long a call is tried.
 
+    `tokenizer` names the served model's tokenizer (a folder, or a hub name), so that its chat template can be shown to
+    operators that need it (`generate: magpie`). Raw prompts are then sent as they stand, without a beginning-of-text
+    token of the server's own, and stop texts may be special tokens; for that vLLM's and SGLang's
+    `add_special_tokens` and `skip_special_tokens` are sent, which OpenAI's own API does not know.
     `extra_body` goes with every request (`{add_special_tokens: false}`, `{guided_regex: ...}`). `timeout_s` is for one
     attempt. `max_attempts` counts failures that may be the call's own (5xx, cut connections, time-outs, unreadable
     answers); refusals for load (429, 503) and a server that can't be reached are waited out for `patience_s`.
@@ -48,6 +58,7 @@ class OpenAIParams(BackendParams):
     top_p: float | None = Field(None, gt=0, le=1)
     max_tokens: int | None = Field(None, ge=1)
     stop: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    tokenizer: str | None = Field(None, min_length=1)
     dimensions: int | None = Field(None, ge=1)
     extra_body: dict[str, Any] = Field(default_factory=dict)
     timeout_s: float = Field(600, gt=0)
@@ -87,23 +98,42 @@ class OpenAI(Backend):
         secret = config.api_key.get_secret_value() if config.api_key else os.environ.get("OPENAI_API_KEY", "")
         budgets = Persistence(self.params.timeout_s, self.params.max_attempts, self.params.patience_s)
         self._endpoint = Endpoint(config.name, address, secret.strip(), config.concurrency, budgets)
+        self._tokens = TokenIds(self._endpoint, str(config.model))
+        self._template = ChatTemplate(self._tokenizer_folder)
         # OpenAI's newer models know the later name alone, most other servers the earlier one.
         self._chat_limit = "max_completion_tokens" if address.startswith("https://api.openai.com/") else "max_tokens"
 
     def identity(self) -> dict[str, Any]:
-        """Name, revision, size of embeddings and vendor fields; sampling is in the requests, patience in nothing."""
+        """Name, revision, chat template, size of embeddings and vendor fields.
+
+        Sampling is in the requests, patience in nothing.
+        """
         chosen = {
             "name": self.config.model,
             "revision": self.config.revision,
+            "template": None if self.params.tokenizer is None
+            else template_digest(self._tokenizer_folder(), self.params.tokenizer),
             "dimensions": self.params.dimensions,
             "extra_body": self.params.extra_body or None,
-        }
+        }  # fmt: skip
         return {"backend": "openai", **{k: v for k, v in chosen.items() if v is not None}}
 
     @property
     def sampling(self) -> Sampling:
         """The params of the same names."""
         return Sampling(**self.params.model_dump(include=set(Sampling.model_fields)))
+
+    async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
+        """See `Backend.render`; needs the parameter `tokenizer`."""
+        if self.params.tokenizer is None:
+            raise ModelError(
+                f"model {self.config.name} can't show its chat template: the server keeps its tokenizer to itself",
+                cure="name the tokenizer in the model's params (tokenizer: FOLDER or a hub name)",
+            )
+        return await self._template.render(messages, add_generation_prompt=add_generation_prompt)
+
+    def _tokenizer_folder(self) -> Path:
+        return find_tokenizer(str(self.params.tokenizer), self.config.folder)
 
     def embedding_dim(self) -> int | None:
         """The parameter `dimensions`; unknown without it."""
@@ -128,13 +158,14 @@ class OpenAI(Backend):
                 return await self._ask("chat/completions", body, wire.read_chat)
             case Generate(prompt=prompt, sampling=sampling, draw=draw):
                 body = {"prompt": prompt, **wire.sampling_fields(sampling, draw)}
+                if self.params.tokenizer is not None:
+                    body |= wire.exact_fields(sampling)
                 return await self._ask("completions", body, wire.read_completion)
             case LogLikelihood(context=context, continuation=continuation):
                 body = wire.loglikelihood_body(context, continuation)
                 return await self._ask("completions", body, wire.read_loglikelihood(context, continuation))
-            case NextToken(messages=turns):
-                path = "completions" if turns is None else "chat/completions"
-                return await self._ask(path, wire.next_token_body(request), wire.read_next_token(request))
+            case NextToken():
+                return await self._next_token(request)
             case _:
                 return await super().answer(request)
 
@@ -147,6 +178,17 @@ class OpenAI(Backend):
                 raise part
         parts = cast("list[np.ndarray]", ended)
         return np.concatenate(parts) if parts else np.empty((0, self.params.dimensions or 0), np.float32)
+
+    async def _next_token(self, request: NextToken) -> Answer:
+        """By the candidates' ids where the server shows tokens by id, else out of the most likely tokens."""
+        path = "completions" if request.messages is None else "chat/completions"
+        ids = await self._tokens.of(request.candidates)
+        if ids is not None:
+            answer, attempts = await self._post(path, named_body(request, ids), read_named(request, ids))
+            if answer is not None:
+                return replace(answer, attempts=attempts)
+            self._tokens.give_up()
+        return await self._ask(path, wire.next_token_body(request), wire.read_next_token(request))
 
     async def _embed(self, texts: Sequence[str]) -> np.ndarray:
         body: dict[str, Any] = {"input": list(texts)}

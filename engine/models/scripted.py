@@ -42,6 +42,7 @@ from engine.model import (
     Embed,
     Generate,
     LogLikelihood,
+    Message,
     ModelConfig,
     NextToken,
     Request,
@@ -132,6 +133,11 @@ class Scripted(Backend):
     def embedding_dim(self) -> int:
         """The parameter `dim`."""
         return self.params.dim
+
+    async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
+        """Each turn as `<|role|>content<|end|>`; a reply begins with `<|assistant|>`."""
+        turns = "".join(f"<|{m['role']}|>{m['content']}<|end|>" for m in messages)
+        return turns + "<|assistant|>" if add_generation_prompt else turns
 
     async def answer(self, request: Request) -> Answer:
         """The answer of the first rule that matches and has the field for this kind of call, after the faults."""

@@ -22,14 +22,26 @@ import numpy as np
 from pydantic import Field
 
 from engine.errors import ModelError, SetwrightError
-from engine.model import Answer, Backend, BackendParams, Capability, Embed, ModelConfig, Request, Sampling
+from engine.model import (
+    Answer,
+    Backend,
+    BackendParams,
+    Capability,
+    Embed,
+    Message,
+    ModelConfig,
+    Request,
+    Sampling,
+    Weights,
+)
 from engine.models._batcher import Batcher
 from engine.models._checkpoint import Checkpoint, find
+from engine.models._template import ChatTemplate
 
 if TYPE_CHECKING:
     from engine.models._torch import TorchWorker
 
-VERSION = 1
+VERSION = 2
 """Raised when a change of this backend's code changes its answers (tokenisation, padding, sampling)."""
 
 log = logging.getLogger(__name__)
@@ -55,7 +67,8 @@ class TransformersBackend(Backend):
     """Generation, log-probabilities, embeddings and rewards by the checkpoint's own architecture.
 
     - `generate` gives the model exactly the prompt: no special token is added, so that pre-query templates are met to
-      the letter. `chat` renders the chat template. Both return text without special tokens.
+      the letter. `chat` renders the chat template. Both return text without special tokens, and end at a special
+      token that `stop` names.
     - `loglikelihood` splits context and continuation as lm-evaluation-harness does; it and `next_token_logprobs` on a
       `prompt` put the beginning-of-text token first where the tokenizer itself does.
     - What `sampling` leaves open is read from the checkpoint's generation_config.json: temperature, top_p and the ends
@@ -66,6 +79,7 @@ class TransformersBackend(Backend):
     """
 
     Params: ClassVar[type[BackendParams]] = TransformersParams
+    label: ClassVar[str] = "use: transformers"  # in messages
     requires: ClassVar[frozenset[str]] = frozenset({"model"})
     accepts: ClassVar[frozenset[str]] = frozenset({"revision"})
     offers: ClassVar[frozenset[Capability]] = frozenset(Capability)
@@ -75,6 +89,7 @@ class TransformersBackend(Backend):
         assert isinstance(config.params, TransformersParams)
         self.params = config.params
         self._batcher = Batcher(self._load, config.params.max_batch_tokens)
+        self._template = ChatTemplate(lambda: self.checkpoint.fetch_tokenizer(), config.params.chat_template)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -96,6 +111,17 @@ class TransformersBackend(Backend):
         """The parameters that say how replies are drawn."""
         p = self.params
         return Sampling(temperature=p.temperature, top_p=p.top_p, max_tokens=p.max_tokens, stop=p.stop)
+
+    def weights(self) -> Weights:
+        """The folder, or the hub's name at the commit that the identity pins."""
+        found = self.checkpoint
+        if found.on_hub:
+            return Weights(found.name, found.commit or found.revision, self.params.chat_template)
+        return Weights(str(found.fetch().resolve()), chat_template=self.params.chat_template)
+
+    async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
+        """See `Backend.render`; loads the tokenizer, once, and no weights."""
+        return await self._template.render(messages, add_generation_prompt=add_generation_prompt)
 
     def embedding_dim(self) -> int | None:
         """The hidden size in config.json; None for a hub model that isn't in the cache yet."""
@@ -144,7 +170,7 @@ class TransformersBackend(Backend):
             from engine.models import _torch
         except ImportError as e:
             raise SetwrightError(
-                f"model {self.config.name}: use: transformers needs torch and transformers ({e})",
+                f"model {self.config.name}: {self.label} needs torch and transformers ({e})",
                 cure="pip install 'setwright[train]'",
             ) from e
         return _torch.load(self.checkpoint.fetch(), str(self.config.model), self.params, self.sampling)

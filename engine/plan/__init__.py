@@ -29,7 +29,9 @@ from engine.plan.files import FileHashes
 from engine.plan.fingerprints import identify, source_payload
 from engine.plan.prune import prune
 from engine.plan.resolve import resolve
+from engine.plan.roots import roots_data
 from engine.plan.steps import Plan, Planned, Status, Step, Verb
+from engine.plan.trained import root_of, serve
 from engine.registry import backend
 from engine.spec.nodes import Spec
 from engine.spec.selection import select
@@ -45,7 +47,7 @@ def make_plan(
         spec: what `load_spec` gave.
         store: where earlier builds left their objects.
         selection: dbt's selection language; None selects everything.
-        limit: rows of each source at most (it enters the sources' identity).
+        limit: rows of each source, and of each table that begins with none, at most (it enters their identity).
         ledger: if given, model calls are counted against it.
 
     Raises:
@@ -53,23 +55,27 @@ def make_plan(
         SetwrightError: a source can't be found, or the selection names no node.
     """
     steps = resolve(spec)
-    backends = {name: backend(node.use)(node.config) for name, node in spec.models.items()}
+    backends: dict[str, Backend] = {name: backend(node.use)(node.config) for name, node in spec.models.items()}
+    served = backends | {name: backends[root_of(spec, name)] for name in spec.trained}
     data = _source_data(spec, store, steps, limit)
-    walk = ColumnsPass(spec, backends, lambda step: _source_schema(spec, store, step, data[step.name]))
+    walk = ColumnsPass(spec, served, lambda step: _source_schema(spec, store, step, data[step.name]))
     columns = walk.run(steps)
     if walk.problems:
         raise SpecError(walk.problems)
-    planned = prune(store, spec.name, identify(spec, steps, columns, backends, data))
+    planned = prune(store, spec.name, identify(spec, steps, columns, served, data))
     planned = _selected(planned, selection)
+    backends |= {name: serve(name, served[name], store, planned[name].fingerprint) for name in spec.trained}
     return Plan(spec, estimate(spec, store, planned, backends, ledger), backends, limit)
 
 
 def _source_data(spec: Spec, store: Store, steps: list[Step], limit: int | None) -> dict[str, dict[str, Any]]:
-    """The identity of each source's files; every source that can't be found is reported."""
+    """The identity of what each source or roots step begins with; every source that can't be found is reported."""
     hashes = FileHashes(store.home)
     found, missing = {}, []
     for step in steps:
-        if step.verb is Verb.SOURCE:
+        if step.verb is Verb.ROOTS:
+            found[step.name] = roots_data(step, limit)
+        elif step.verb is Verb.SOURCE:
             try:
                 found[step.name] = dict(sourcing.identity(*_source(spec, step), hashes))
             except SetwrightError as e:

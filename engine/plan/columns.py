@@ -63,20 +63,21 @@ class ColumnsPass:
     def _columns(self, step: Step) -> Columns | None:
         match step.verb:
             case Verb.SOURCE:
-                schema = self.peek(step)
-                return Columns(writes={f.name: f.type for f in schema if f.name not in (ROW_ID, PARENT_ID)})
+                return Columns(writes={f.name: f.type for f in self.peek(step) if f.name not in (ROW_ID, PARENT_ID)})
             case Verb.SQL:
                 return self._sql(step)
             case Verb.UNION:
                 return self._union(step)
             case Verb.TEST:
                 return self._tests(step)
+            case Verb.ROOTS:
+                return Columns()
             case _:
                 return self._operator(step)
 
     def _operator(self, step: Step) -> Columns | None:
         assert step.operator is not None
-        view = self.views[step.sources[0]] if step.sources else {}
+        view = self.views[step.sources[0]]
         reads = self._reads(step, view)
         expressions = self._expressions(step, view)
         read = [*reads.values(), *(name for sql in expressions.values() for name in _named(sql, view))]
@@ -116,13 +117,12 @@ class ColumnsPass:
     def _missing(self, step: Step, at: tuple[str, ...], name: str, candidates: Sequence[str], view: View) -> None:
         wanted = " or ".join(repr(c) for c in candidates)
         hint = did_you_mean(candidates[0], view)
-        if not step.sources:
+        if step.begins:
             self._problem(step, (), f"{step.label} reads the column {wanted}: give it a table by `from`")
             return
         cure = "" if at else f"; point columns.{name} at another"
-        self._problem(
-            step, at, f"{step.label} reads the column {wanted}, which {step.sources[0]} doesn't have{hint}{cure}"
-        )
+        lacking = f"which {step.sources[0]} doesn't have{hint}{cure}"
+        self._problem(step, at, f"{step.label} reads the column {wanted}, {lacking}")
 
     def _expressions(self, step: Step, view: View) -> dict[str, str]:
         assert step.operator is not None
@@ -212,7 +212,7 @@ class ColumnsPass:
             inherited = {n: c for n, c in self.views[step.sources[0]].items() if n not in PICK_COLUMNS}
             picks = {name: Column(VERDICT.field(name).type, step.name) for name in PICK_COLUMNS}
             self.views[step.table] = inherited | picks
-        elif step.verb is not Verb.TEST:
+        elif step.verb not in (Verb.TEST, Verb.TRAIN):
             ids = {f.name: Column(f.type, step.name) for f in ID_FIELDS}
             self.views[step.table] = ids | own
 

@@ -21,6 +21,7 @@ from engine.errors import SetwrightError
 from engine.ledger import Ledger
 from engine.model import Answer, Backend, Embed, Request
 from engine.plan.prune import last_manifest
+from engine.plan.roots import root_rows
 from engine.plan.steps import Estimate, Planned, Status, Verb, relation_of
 from engine.relation import Reader, inputs, renamed
 from engine.schema import ROW_ID
@@ -65,6 +66,8 @@ class Estimator:
 
     def _rows_in(self, step: Planned) -> tuple[int | None, bool]:
         found = [self._rows[table] for table in step.step.sources]
+        if step.step.verb is Verb.ROOTS:
+            return int(step.body["rows"]), True
         if step.step.verb is Verb.SOURCE:
             return self._source_rows(step)
         if any(rows is None for rows, _ in found):
@@ -85,8 +88,10 @@ class Estimator:
         if manifest is not None:
             return int(manifest.facts.get("selected", manifest.rows)), True
         match step.step.verb:
-            case Verb.SOURCE | Verb.UNION:
+            case Verb.SOURCE | Verb.UNION | Verb.ROOTS:
                 return rows, exact
+            case Verb.GENERATE if step.step.begins:
+                return rows, False
             case Verb.GENERATE if rows is not None and step.step.operator is not None:
                 return rows * step.step.operator.calls_per_row(step.step.params), False
             case Verb.SELECT:
@@ -99,9 +104,7 @@ class Estimator:
         if operator is None or model is None or not self._backends[model].recorded:
             return Estimate(rows, 0, exact)
         if self._ledger is not None and self._is_readable(step):
-            identities = {name: s.fingerprint for name, s in self._planned.items() if s.status is Status.CACHED}
-            reader = Reader(self._store, relation_of(self._planned, identities, step.step.sources[0]))
-            calls, all_tried = Probe(self._spec, reader, step, self._backends[model], self._ledger).run()
+            calls, all_tried = Probe(self._spec, self._table(step), step, self._backends[model], self._ledger).run()
             return Estimate(rows, calls, all_tried)
         if rows is None:
             return Estimate(None, None, exact=False)
@@ -110,21 +113,29 @@ class Estimator:
         return Estimate(rows, max(fresh, 0) * operator.calls_per_row(step.step.params), exact=False)
 
     def _is_readable(self, step: Planned) -> bool:
-        return all(self._planned[name].status is Status.CACHED for name in step.needs)
+        needs = (self._planned[name] for name in step.needs)
+        return all(need.status is Status.CACHED or need.step.verb is Verb.ROOTS for need in needs)
+
+    def _table(self, step: Planned) -> pa.Table:
+        """The columns that the step reads: of a built table, or of rows that need no building."""
+        source = step.step.sources[0]
+        if step.step.begins:
+            return root_rows(self._planned[source].body)
+        identities = {name: s.fingerprint for name, s in self._planned.items() if s.status is Status.CACHED}
+        return Reader(self._store, relation_of(self._planned, identities, source)).table(inputs(step.columns.reads))
 
 
 class Probe:
     """Runs a step's operator against the ledger and counts the calls that it would send."""
 
-    def __init__(self, spec: Spec, reader: Reader, step: Planned, backend: Backend, ledger: Ledger) -> None:
-        self._step, self._seed, self._reader = step, spec.seed, reader
+    def __init__(self, spec: Spec, table: pa.Table, step: Planned, backend: Backend, ledger: Ledger) -> None:
+        self._step, self._seed, self._table = step, spec.seed, table
         self._gate = CountingGate(backend, ledger)
         self._asker = Asker(spec.name, step.name, "plan")
 
     def run(self) -> tuple[int, bool]:
         """The calls, and whether every row was tried (else the figure is scaled up from a sample)."""
-        total = sum(self._reader.part_rows)
-        table = self._reader.table(inputs(self._step.columns.reads))
+        table, total = self._table, self._table.num_rows
         if total > PROBE_ROWS:
             table = table.take(np.linspace(0, total - 1, PROBE_ROWS).astype(np.int64))
         asyncio.run(self._try(renamed(table, self._step.columns.reads)))

@@ -15,7 +15,7 @@ from engine.model import Backend
 from engine.plan.steps import Columns, Planned, Step, Verb
 from engine.spec.nodes import Spec
 
-VERSIONS = {Verb.SOURCE: 1, Verb.SQL: 1, Verb.UNION: 1, Verb.TEST: 1}
+VERSIONS = {Verb.SOURCE: 1, Verb.SQL: 1, Verb.UNION: 1, Verb.TEST: 1, Verb.ROOTS: 1}
 """Versions of the engine's own verbs; raised when their results change for the same payload."""
 
 
@@ -26,7 +26,15 @@ def identify(
     backends: Mapping[str, Backend],
     data: Mapping[str, dict[str, Any]],
 ) -> dict[str, Planned]:
-    """Every step with its payload and fingerprint; `data` is the identity of each source step's files."""
+    """Every step with its payload and fingerprint.
+
+    Args:
+        spec: the spec.
+        steps: its steps in their order.
+        columns: of each step.
+        backends: of each model; of a trained one, the backend of the base that all began with.
+        data: what each source and roots step begins with.
+    """
     names = {step.name for step in steps}
     scores: dict[str, list[Step]] = {}
     for step in steps:
@@ -35,11 +43,11 @@ def identify(
     found: dict[str, Planned] = {}
     identities: dict[str, str] = {}
     for step in steps:
-        inputs = _inputs(step, columns[step.name])
+        inputs = _inputs(step, columns[step.name]) | _models(step, names)
         planned = Planned(
             step=step,
             columns=columns[step.name],
-            body=_body(spec, step, columns[step.name], backends, data.get(step.name)),
+            body=_body(spec, step, columns[step.name], backends, data.get(step.name)) | _base(step, backends, names),
             inputs=inputs,
             scores=tuple(s.name for s in scores.get(step.name, ())),
             needs=_needs(step, inputs, names),
@@ -65,6 +73,8 @@ def _body(
                 {"name": t.name, "args": t.args.model_dump(mode="json"), "severity": t.severity} for t in step.tests
             ]
             return {"operator": "tests", "version": VERSIONS[step.verb], "tests": tests}
+        case Verb.ROOTS:
+            return {"operator": "roots", "version": VERSIONS[step.verb], **(data or {})}
     operator = step.operator
     assert operator is not None
     body: dict[str, Any] = {
@@ -81,6 +91,19 @@ def _body(
     if step.rename is not None:
         body["as"] = step.rename
     return body
+
+
+def _models(step: Step, names: set[str]) -> dict[str, str]:
+    """The trained models that a step asks or starts from: steps whose identities are bound as those of tables are."""
+    found = {"model": step.model, "base": step.base}
+    return {what: model for what, model in found.items() if model is not None and model in names}
+
+
+def _base(step: Step, backends: Mapping[str, Backend], names: set[str]) -> dict[str, Any]:
+    """What training starts from, where that is no trained model: how a base draws its replies is no part of it."""
+    if step.base is None or step.base in names:
+        return {}
+    return {"base": {key: value for key, value in backends[step.base].identity().items() if key != "sampling"}}
 
 
 def source_payload(step: Step, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,8 @@ def _judge(store: Store, spec: str, step: Planned, identities: Mapping[str, str]
     done = store.parts_done(step.fingerprint)
     if done:
         return replace(step, status=Status.PARTIAL, why=(f"{done} parts are there from a build that did not end",))
+    if store.workplace(step.fingerprint).exists():
+        return replace(step, status=Status.PARTIAL, why=("a training that did not end goes on",))
     if last is None:
         return replace(step, status=Status.MISSING, why=("never built",))
     return replace(step, status=Status.MISSING, why=tuple(dict.fromkeys(_reasons(step, last, identities))))

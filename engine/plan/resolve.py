@@ -1,7 +1,7 @@
-"""The first pass: a spec's tables become steps, in an order in which each comes after what it reads.
+"""The first pass: a spec's tables and trained models become steps, each after what it stands on.
 
-A list in `from` becomes a step of its own (`table.from`), and so do every score (`table.score`) and a table's data
-tests (`table.tests`). Nothing is looked at but the spec.
+A list in `from` becomes a step of its own (`table.from`), and so do the rows that a generator without `from` begins
+with, every score (`table.score`) and a table's data tests (`table.tests`). Nothing is looked at but the spec.
 """
 
 from __future__ import annotations
@@ -12,13 +12,45 @@ from graphlib import TopologicalSorter
 from engine.operator import Kind
 from engine.plan.steps import Step, Verb
 from engine.registry import operator
-from engine.spec.nodes import ScoreNode, Spec, TableNode
+from engine.spec.nodes import ScoreNode, Spec, TableNode, TrainedNode
 
 
 def resolve(spec: Spec) -> list[Step]:
     """All steps of a spec (which `load_spec` has found free of cycles and unknown names)."""
-    order = TopologicalSorter({name: table.inputs for name, table in spec.tables.items()}).static_order()
-    return [step for name in order for step in _table_steps(spec.tables[name])]
+    graph = {name: (*table.inputs, *_trained(spec, table)) for name, table in spec.tables.items()}
+    graph |= {name: (*model.data, *{model.base} & spec.trained.keys()) for name, model in spec.trained.items()}
+    return [step for name in TopologicalSorter(graph).static_order() for step in _steps(spec, name)]
+
+
+def _trained(spec: Spec, table: TableNode) -> list[str]:
+    """The trained models that a table or its scores ask."""
+    asked = (table.model, *(score.model for score in table.scores))
+    return [model for model in asked if model is not None and model in spec.trained]
+
+
+def _steps(spec: Spec, name: str) -> Iterator[Step]:
+    return _model_steps(spec.trained[name]) if name in spec.trained else _table_steps(spec.tables[name])
+
+
+def _model_steps(model: TrainedNode) -> Iterator[Step]:
+    path = ("models", model.name)
+    sources, tags = model.data, frozenset(model.tags)
+    if len(sources) > 1:
+        union = f"{model.name}.from"
+        yield Step(union, Verb.UNION, union, sources, (*path, "data"), tags=tags)
+        sources = (union,)
+    yield Step(
+        name=model.name,
+        verb=Verb.TRAIN,
+        table=model.name,
+        sources=sources,
+        path=path,
+        operator=operator(Kind.TRAIN, model.trainer),
+        params=model.params,
+        base=model.base,
+        mapping=model.columns,
+        tags=tags,
+    )
 
 
 def _table_steps(table: TableNode) -> Iterator[Step]:
@@ -28,19 +60,26 @@ def _table_steps(table: TableNode) -> Iterator[Step]:
         union = f"{table.name}.from"
         yield Step(union, Verb.UNION, union, sources, (*path, "from"), tags=frozenset(table.tags))
         sources = (union,)
-    known = table.verb in ("generate", "select")
+    known = operator(table.verb, str(table.operator)) if table.verb in ("generate", "select") else None
+    begins = known is not None and not sources
+    if begins:
+        sources = (f"{table.name}.from",)
+        yield Step(
+            *sources, Verb.ROOTS, *sources, (), path, operator=known, params=table.params, tags=frozenset(table.tags)
+        )
     yield Step(
         name=table.name,
         verb=Verb(table.verb),
         table=table.name,
         sources=sources,
         path=path,
-        operator=operator(table.verb, str(table.operator)) if known else None,
+        operator=known,
         params=table.params,
         model=table.model,
         mapping=table.columns,
         text=table.source or table.sql,
         tags=frozenset(table.tags),
+        begins=begins,
     )
     for i, score in enumerate(table.scores):
         yield _score_step(table, score, (*path, "scores", i))

@@ -27,7 +27,9 @@ class Verb(StrEnum):
     SELECT = Kind.SELECT.value
     SQL = "sql"
     UNION = "union"  # the rows of several tables, for a `from` that is a list
+    ROOTS = "roots"  # rows that have nothing but an id, for a generator that needs no `from`
     TEST = "test"  # the data tests of a table
+    TRAIN = Kind.TRAIN.value
 
 
 class Status(StrEnum):
@@ -41,7 +43,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One node to build. `name` is the table's name, or `table.score`, `table.from`, `table.tests`.
+    """One node to build. `name` is a table's or trained model's name, or `table.score`, `table.from`, `table.tests`.
 
     `table` is the table that the step belongs to, `sources` are the tables whose rows it reads (for a score and for
     tests: the table itself). `path` is where it stands in the spec, for messages.
@@ -55,11 +57,13 @@ class Step:
     operator: Operator | None = None
     params: Params | None = None
     model: str | None = None
+    base: str | None = None  # the model that a trainer starts from
     mapping: Mapping[str, str] = field(default_factory=dict)  # the spec's `columns:`
     rename: str | None = None  # a score's `as:`
     text: str | None = None  # the path of a source, the query of a sql table
     tests: tuple[DataTest, ...] = ()
     tags: frozenset[str] = frozenset()
+    begins: bool = False  # a generator without `from`: its rows have no parents
 
     @property
     def label(self) -> str:

@@ -63,6 +63,8 @@ def replaced(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
 
 def null_rows(column: pa.Array, name: str) -> list[Problem]:
     """A problem for each null."""
+    if column.null_count == 0:
+        return []
     return [Problem(int(i), name, "missing or null") for i in np.flatnonzero(np.asarray(column.is_null()))]
 
 

@@ -6,9 +6,13 @@ the ids, `parts` cuts. Formats are `engine.operators.sources`, shapes `engine.sh
 
 from __future__ import annotations
 
+from engine.operators.sources._reader import Widened
 from engine.sourcing.files import Source, identity, resolve
 from engine.sourcing.params import SourceParams
 from engine.sourcing.parts import REJECTS, SourcePart
-from engine.sourcing.read import count, peek, read
+from engine.sourcing.read import count, peek, read, read_once
 
-__all__ = ["REJECTS", "Source", "SourceParams", "SourcePart", "count", "identity", "peek", "read", "resolve"]
+__all__ = [
+    "REJECTS", "Source", "SourceParams", "SourcePart", "Widened", "count", "identity", "peek", "read", "read_once",
+    "resolve",
+]  # fmt: skip

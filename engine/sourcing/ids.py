@@ -25,13 +25,14 @@ class Seen:
     def count(self, digests: Sequence[str]) -> np.ndarray:
         """Count these digests (24 hex characters each), and say for each how often it stood before."""
         keys = np.frombuffer(bytes.fromhex("".join(digests)), "S12")
-        before = np.zeros(len(keys), np.int64)
-        for run in self._runs:
-            before += np.searchsorted(run, keys, "right") - np.searchsorted(run, keys, "left")
         order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        before[order] += np.arange(len(keys)) - np.searchsorted(ordered, ordered, "left")
+        ordered = keys[order]  # looked up in their order, each search begins where the last one ended
+        times = np.arange(len(keys)) - np.searchsorted(ordered, ordered, "left")
+        for run in self._runs:
+            times += np.searchsorted(run, ordered, "right") - np.searchsorted(run, ordered, "left")
         self._keep(ordered)
+        before = np.empty_like(times)
+        before[order] = times
         return before
 
     def _keep(self, run: np.ndarray) -> None:

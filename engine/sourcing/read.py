@@ -1,13 +1,13 @@
 """Reading a source from end to end: blocks are shaped, given ids, and cut into parts; bad records are set aside.
 
-The columns are settled before the first row is read, by one pass over the inputs (cheap where files state their
-types), so that every part has the same schema.
+The columns are settled before the first row is read, so that every part has the same schema: by one pass over the
+inputs (cheap where files state their types), or, `once`, by their first records, whose columns mostly are those of all.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from engine.errors import BadRecord, BadRecordsError, SetwrightError
 from engine.operators.sources._reader import TEXT_LIMIT, Block, Input, Reader
 from engine.operators.sources._types import settled, solid
-from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID
+from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID, empty_table
 from engine.shapes import SHAPES, Problem, Shape, detect
 from engine.sourcing.ahead import ahead
 from engine.sourcing.files import Source, inputs
@@ -31,6 +31,7 @@ class _Prepared:
     """A source whose columns are known: as they are read, and after shaping."""
 
     inputs: list[tuple[Reader, Input]]
+    known: pa.Schema
     schema: pa.Schema
     shape: Shape
     shaped: pa.Schema
@@ -53,6 +54,21 @@ def count(source: Source, params: SourceParams | None = None) -> int | None:
     return sum(known) if len(known) == len(counts) else None
 
 
+def read_once(source: Source, params: SourceParams, *, part_rows: int) -> Iterator[SourcePart]:
+    """What `read` gives without a limit, parsing JSON lines once in the place of twice.
+
+    Raises:
+        Widened: (after some parts) the first records don't have all columns; the parts given so far are void.
+    """
+    prepared = _prepare(source, params, complete=False)
+    attempts = [(found.name, reader.try_once(found, prepared.known)) for reader, found in prepared.inputs]
+    if any(blocks is None for _, blocks in attempts):
+        yield from read(source, params, part_rows=part_rows)
+    else:
+        blocks = ((name, block) for name, blocks in attempts for block in blocks or ())
+        yield from _parts(prepared, params, blocks, None, part_rows)
+
+
 def read(source: Source, params: SourceParams, *, limit: int | None = None, part_rows: int) -> Iterator[SourcePart]:
     """All rows in parts of `part_rows` (the last one has what is left), at least one part, of one schema.
 
@@ -67,10 +83,20 @@ def read(source: Source, params: SourceParams, *, limit: int | None = None, part
         SetwrightError: an input can't be read, the shape named isn't there, or there is no good record at all.
     """
     prepared = _prepare(source, params, complete=True)
+    blocks = ((found.name, block) for reader, found in prepared.inputs for block in reader.read(found, prepared.schema))
+    yield from _parts(prepared, params, blocks, limit, part_rows)
+
+
+def _parts(
+    prepared: _Prepared,
+    params: SourceParams,
+    blocks: Iterable[tuple[str, Block]],
+    limit: int | None,
+    part_rows: int,
+) -> Iterator[SourcePart]:
     ids = RowIds(prepared.shape.content, prepared.shaped)
     parts = Parts(_with_ids(prepared.shaped), part_rows, limit)
     listed: list[BadRecord] = []
-    blocks = ((found.name, block) for reader, found in prepared.inputs for block in reader.read(found, prepared.schema))
     for name, block in ahead(blocks):
         bad = parts.add(_rows(block, prepared, name, ids))
         listed += bad if params.on_bad == "error" else []
@@ -84,12 +110,13 @@ def read(source: Source, params: SourceParams, *, limit: int | None = None, part
 
 def _prepare(source: Source, params: SourceParams, *, complete: bool) -> _Prepared:
     found = inputs(source, params)
-    schema = settled(_columns(found, complete=complete))
+    known = _columns(found, complete=complete)
+    schema = settled(known)
     if not schema.names:
         _nothing(source, params, found)
-    empty = solid(schema.empty_table())
+    empty = solid(empty_table(schema))
     shape = _shape(source, params, empty.schema)
-    return _Prepared(found, schema, shape, shape.fill(empty)[0].schema)
+    return _Prepared(found, known, schema, shape, shape.fill(empty)[0].schema)
 
 
 def _columns(found: list[tuple[Reader, Input]], *, complete: bool) -> pa.Schema:

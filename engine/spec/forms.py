@@ -49,14 +49,18 @@ class Described(Form):
 
 
 class ModelForm(Described):
-    """A model: a backend and what it needs to know."""
+    """A model: a backend and what it needs to know, or a trainer and what it trains on."""
 
     use: Text | Absent = _key("The backend that answers the calls.")
+    train: Text | Absent = _key("The trainer that makes the model of `base` and `data`.")
     model: Text | Absent = _key("A hub name, a local path, or the name under which a server serves it.")
     revision: Text | Absent = _key("The revision on the hub: a tag or a commit.")
     base_url: Text | Absent = _key("The server's address, http(s)://HOST[:PORT]/PATH. Never fingerprinted.")
     api_key: Text | Absent = _key("The server's key, as ${NAME} of the environment. Never written to disk.")
-    params: dict[str, Any] | Absent = _key("The backend's own parameters.")
+    params: dict[str, Any] | Absent = _key("The backend's or the trainer's own parameters.")
+    base: Text | Absent = _key("The model that training starts from.")
+    data: Text | list[Text] | Absent = _key("The table, or the tables, to train on.")
+    columns: dict[str, Text] | Absent = _key("What the trainer reads: the table's column to read for it.")
 
 
 class ScoreForm(Form):
@@ -102,6 +106,7 @@ class RunForm(Form):
     runner: Literal["local"] | Absent = _key("Where the work is done.")
     workers: Count | Absent = _key("Workers for vector work; by default one a processor.")
     concurrency: Count | Absent = _key("Calls in flight to each model at most; 256 by default.")
+    launch: Text | Absent = _key("How trainers are started, as in `accelerate launch --num_processes 4`.")
     endpoints: dict[str, Text] | Absent = _key("A model's name: the address to use instead of its own.")
 
 

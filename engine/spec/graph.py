@@ -1,4 +1,4 @@
-"""What is checked once every table has been read: the SQL of a spec, and that no table stands on itself.
+"""What is checked once every node has been read: the SQL of a spec, and that no node stands on itself.
 
 All SQL is parsed in three calls, since a call of DuckDB's parser costs more than the parsing.
 """
@@ -41,13 +41,13 @@ def _read(texts: list[SqlText], read: Callable[[Sequence[str]], list[Reading]], 
 
 
 def check_cycles(scope: Scope) -> None:
-    """Report each way on which a table stands on itself, where the spec closes it.
+    """Report each way on which a table or a trained model stands on itself, where the spec closes it.
 
-    The walk goes down from each table in the order of the spec and keeps its trail by hand: a chain of a thousand
+    The walk goes down from each node in the order of the spec and keeps its trail by hand: a chain of a thousand
     tables is deeper than Python's stack.
     """
     done: set[str] = set()
-    for root in scope.tables:
+    for root in dict.fromkeys([*scope.tables, *scope.edges]):
         trail, ways = [root], [iter(scope.edges[root])]
         while trail:
             source = next(ways[-1], None)
@@ -64,5 +64,6 @@ def check_cycles(scope: Scope) -> None:
 def _report_cycle(trail: list[str], source: str, scope: Scope) -> None:
     path, place = scope.edges[trail[-1]][source]
     cycle = [*trail[trail.index(source) :], source]
-    message = "a table can't read itself" if len(cycle) == 2 else f"cycle: {' -> '.join(cycle)}"
+    itself = "a model can't be its own base" if source in scope.models else "a table can't read itself"
+    message = itself if len(cycle) == 2 else f"cycle: {' -> '.join(cycle)}"
     scope.problems.add(path, message, place=place)

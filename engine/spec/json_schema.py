@@ -22,6 +22,10 @@ Schema = dict[str, Any]
 _REFERENCE: Schema = {"type": "string", "pattern": r"^\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}$"}
 """A value that is read from the environment."""
 
+_SERVED = {"model", "revision", "base_url", "api_key"}
+_TRAINED = {"base", "data", "columns"}
+"""The keys that only a model that is used takes, and only one that is trained."""
+
 
 def json_schema() -> Schema:
     """The schema of a whole spec."""
@@ -41,15 +45,19 @@ def json_schema() -> Schema:
 
 def _model(defs: dict[str, Schema]) -> Schema:
     schema = _of(ModelForm, "model", defs)
-    schema["required"] = ["use"]
+    schema["oneOf"] = [{"required": ["use"]}, {"required": ["train"]}]
     schema["properties"]["use"] |= {"enum": list(backend_names())}
     schema["allOf"] = []
     for name in backend_names():
         found = backend(name)
-        refused = {"model", "revision", "base_url", "api_key"} - found.requires - found.accepts
+        refused = (_SERVED - found.requires - found.accepts) | _TRAINED
         needed = found.requires - {"base_url"}  # which run.endpoints may give instead
         params = _of(found.Params, f"use.{name}", defs)
         schema["allOf"].append(_when("use", name, params, needed, refused))
+    schema["properties"]["train"] |= {"enum": list(operator_names(Kind.TRAIN))}
+    for name in operator_names(Kind.TRAIN):
+        params = _of(operator(Kind.TRAIN, name).params, f"train.{name}", defs)
+        schema["allOf"].append(_when("train", name, params, {"base", "data"}, _SERVED))
     return schema
 
 
@@ -63,7 +71,7 @@ def _table(defs: dict[str, Schema]) -> Schema:
     query = _when("sql", None, {}, (), ("from", "model", "columns", "params"))
     schema["allOf"] = [source, query]
     for kind in (Kind.GENERATE, Kind.SELECT):
-        _operators(kind, schema, defs, {"from"} if kind is Kind.SELECT else set())
+        _operators(kind, schema, defs)
     return schema
 
 
@@ -71,18 +79,19 @@ def _score(defs: dict[str, Schema]) -> Schema:
     schema = _of(ScoreForm, "score", defs)
     schema["required"] = ["score"]
     schema["allOf"] = []
-    _operators(Kind.SCORE, schema, defs, set())
+    _operators(Kind.SCORE, schema, defs)
     return {"anyOf": [schema["properties"]["score"], schema]}
 
 
-def _operators(kind: Kind, schema: Schema, defs: dict[str, Schema], needed: set[str]) -> None:
+def _operators(kind: Kind, schema: Schema, defs: dict[str, Schema]) -> None:
     """Name the operators of a kind, each with what it does, and its params under the condition of its name."""
     found = [operator(kind, name) for name in operator_names(kind)]
     schema["properties"][kind.value] |= {"oneOf": [{"const": o.name, "description": o.doc} for o in found]}
     for o in found:
         params = _of(o.params, f"{kind}.{o.name}", defs)
         asks = {"model"} if o.needs else set()
-        schema["allOf"].append(_when(kind.value, o.name, params, needed | asks, {"model"} - asks))
+        reads = set() if kind is Kind.SCORE or o.roots is not None else {"from"}
+        schema["allOf"].append(_when(kind.value, o.name, params, reads | asks, {"model"} - asks))
 
 
 def _test(defs: dict[str, Schema]) -> Schema:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +16,20 @@ from engine.errors import SpecError, did_you_mean
 from engine.spec.composer import Keys, dotted
 from engine.spec.document import Document
 from engine.spec.environment import Reader
-from engine.spec.forms import NAME, SPEC_NAME, VERSION, RunForm, SpecForm
+from engine.spec.forms import NAME, SPEC_NAME, VERSION, ModelForm, RunForm, SpecForm
 from engine.spec.graph import check_cycles, read_sql
 from engine.spec.models import check_address, read_model
-from engine.spec.nodes import ModelNode, RunOptions, Spec, TableNode
+from engine.spec.nodes import ModelNode, RunOptions, Spec, TableNode, TrainedNode
 from engine.spec.problems import Problems
 from engine.spec.scope import Head, Scope
 from engine.spec.tables import read_table
+from engine.spec.trained import read_trained, served_by
 from engine.spec.validate import read_form
 from engine.spec.values import describe, quoted
 
-VIEWS = frozenset({"drops", "rejects", "errors", "calls", "lineage", "row_calls", "builds", "tests"})
+VIEWS = frozenset(
+    {"drops", "rejects", "errors", "calls", "lineage", "row_calls", "builds", "tests", "train_metrics", "train_steps"}
+)
 """The catalog's own views: no table or model may have such a name."""
 
 
@@ -46,8 +51,11 @@ def load_spec(path: Path) -> Spec:
     _check_head(form, problems)
     run = _read_run(form, problems)
     _check_names(form, problems)
-    heads, models = _read_models(form, run, path.parent, problems)
-    tables = _read_tables(form, Scope(problems, heads, form.tables or {}))
+    forms = _model_forms(form, problems)
+    heads, models = _read_models(forms, run, path.parent, problems)
+    scope = Scope(problems, heads, form.tables or {})
+    trained = _read_trained(forms, run, scope)
+    tables = _read_tables(form, scope)
     if problems.found:
         raise SpecError(problems.found)
     return Spec(
@@ -56,6 +64,7 @@ def load_spec(path: Path) -> Spec:
         seed=form.seed or 0,
         description=form.description,
         models=models,
+        trained=trained,
         tables=tables,
         run=run,
         file=path,
@@ -87,6 +96,10 @@ def _read_run(form: SpecForm, problems: Problems) -> RunOptions:
         if name not in (form.models or {}):
             problems.add(path, f"unknown model {quoted(name)}{did_you_mean(name, form.models or {})}", of="key")
         check_address(address, path, problems)
+    try:
+        shlex.split(run.launch or "")
+    except ValueError as e:
+        problems.add(("run", "launch"), f"not a command: {e}")
     return RunOptions(**{key: value for key, value in run if value is not None})
 
 
@@ -105,16 +118,44 @@ def _check_names(form: SpecForm, problems: Problems) -> None:
         first.setdefault(name, path)
 
 
+def _model_forms(form: SpecForm, problems: Problems) -> dict[str, ModelForm | None]:
+    """The models' own keys; None where a model is no mapping."""
+    found = {
+        name: read_form(ModelForm, data, ("models", name), "a model", problems)
+        for name, data in (form.models or {}).items()
+    }
+    for name, model in found.items():
+        if model is not None and model.use is not None and model.train is not None:
+            problems.add(("models", name, "train"), "a model has one of use and train, and this one has both", of="key")
+    return found
+
+
 def _read_models(
-    form: SpecForm, run: RunOptions, folder: Path, problems: Problems
+    forms: Mapping[str, ModelForm | None], run: RunOptions, folder: Path, problems: Problems
 ) -> tuple[dict[str, Head], dict[str, ModelNode]]:
+    """The models that are used, and the heads of all."""
     heads: dict[str, Head] = {}
     nodes: dict[str, ModelNode] = {}
-    for name, data in (form.models or {}).items():
-        heads[name], node = read_model(name, data, run, folder, problems)
-        if node is not None:
-            nodes[name] = node
+    for name, form in forms.items():
+        if form is None:
+            heads[name] = Head(None, None)
+        elif form.train is None and not form.broken("train"):
+            heads[name], node = read_model(name, form, run, folder, problems)
+            if node is not None:
+                nodes[name] = node
+    for name, form in forms.items():
+        if form is not None and name not in heads:
+            heads[name] = Head(f"train: {form.train}", served_by(name, forms, heads), trained=True)
     return heads, nodes
+
+
+def _read_trained(forms: Mapping[str, ModelForm | None], run: RunOptions, scope: Scope) -> dict[str, TrainedNode]:
+    found = {
+        name: read_trained(name, form, run, scope)
+        for name, form in forms.items()
+        if form is not None and scope.models[name].trained
+    }
+    return {name: node for name, node in found.items() if node is not None}
 
 
 def _read_tables(form: SpecForm, scope: Scope) -> dict[str, TableNode]:
@@ -122,4 +163,8 @@ def _read_tables(form: SpecForm, scope: Scope) -> dict[str, TableNode]:
     read_sql(scope)
     check_cycles(scope)
     nodes = [node for node in found.values() if node is not None]
-    return {node.name: replace(node, inputs=tuple(scope.edges[node.name])) for node in nodes}
+    return {node.name: replace(node, inputs=_tables_of(node.name, scope)) for node in nodes}
+
+
+def _tables_of(node: str, scope: Scope) -> tuple[str, ...]:
+    return tuple(name for name in scope.edges[node] if name in scope.tables)

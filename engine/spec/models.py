@@ -1,10 +1,9 @@
-"""A model of the spec: what its backend needs and takes, and the address and key that never leave the process."""
+"""A model that is used: what its backend needs and takes, and the address and key that never leave the process."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -16,23 +15,25 @@ from engine.spec.forms import ModelForm
 from engine.spec.nodes import ModelNode, RunOptions
 from engine.spec.problems import Problems
 from engine.spec.scope import Head
-from engine.spec.validate import read_form, read_own_params
+from engine.spec.validate import read_own_params
 from engine.spec.values import quoted
 
 _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
 def read_model(
-    name: str, data: Any, run: RunOptions, folder: Path, problems: Problems
+    name: str, form: ModelForm, run: RunOptions, folder: Path, problems: Problems
 ) -> tuple[Head, ModelNode | None]:
-    """A model, and what others need to know of it; the node is None where it has problems."""
+    """A model that is used, and what others need to know of it; the node is None where it has problems."""
     path: Keys = ("models", name)
-    form = read_form(ModelForm, data, path, "a model", problems)
-    found = _backend(form, path, problems) if form is not None else None
-    if form is None or form.use is None or found is None:
+    found = _backend(form, path, problems)
+    if form.use is None or found is None:
         return Head(None, None), None
     label = f"use: {form.use}"
-    head = Head(form.use, found)
+    head = Head(label, found)
+    for key in ("base", "data", "columns"):
+        if getattr(form, key) is not None:
+            problems.add((*path, key), f"{label} takes no {key}; it is for a model that is trained", of="key")
     address = run.endpoints.get(name, form.base_url)
     _check_fields(form, found, label, path, address, problems)
     params = read_own_params(found.Params, form, path, label, problems)
@@ -60,7 +61,7 @@ def check_address(address: str, path: Keys, problems: Problems) -> None:
 def _backend(form: ModelForm, path: Keys, problems: Problems) -> type[Backend] | None:
     if form.use is None:
         if not form.broken("use"):
-            problems.add((*path, "use"), "missing (a model names its backend)")
+            problems.add((*path, "use"), "missing (a model names its backend, or by `train` its trainer)")
         return None
     if form.use not in backend_names():
         problems.add((*path, "use"), f"unknown backend {quoted(form.use)}{did_you_mean(form.use, backend_names())}")

@@ -34,6 +34,21 @@ class ModelNode:
 
 
 @dataclass(frozen=True)
+class TrainedNode:
+    """A model that a trainer makes of a base, which may be a trained model itself, and of the rows of tables."""
+
+    name: str
+    trainer: str
+    base: str
+    data: tuple[str, ...]
+    params: Params
+    columns: Mapping[str, str]
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
 class ScoreNode:
     """A score of a table; `name` is `table.score`, and `rename` is the spec's `as:`."""
 
@@ -91,11 +106,15 @@ class TableNode:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run. Never part of a fingerprint. `endpoints` replaces the base_url of the models that it names."""
+    """How to run. Never part of a fingerprint. `endpoints` replaces the base_url of the models that it names.
+
+    `launch` is the command that starts a trainer's module, this Python where it is None.
+    """
 
     runner: Literal["local"] = "local"
     workers: int | None = None
     concurrency: int = 256
+    launch: str | None = None
     endpoints: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -108,6 +127,7 @@ class Spec:
     seed: int
     description: str | None
     models: Mapping[str, ModelNode]
+    trained: Mapping[str, TrainedNode]
     tables: Mapping[str, TableNode]
     run: RunOptions
     file: Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from engine.errors import Place, did_you_mean
@@ -14,10 +14,14 @@ from engine.spec.values import quoted
 
 @dataclass(frozen=True)
 class Head:
-    """What others need to know of a model: its `use:`, and its backend, None where that is unknown."""
+    """What others need to know of a model: `use: openai` or `train: sft`, and the class of backend that serves it.
 
-    use: str | None
+    Either is None where it is unknown. A trained model is served as its base is.
+    """
+
+    label: str | None
     backend: type[Backend] | None
+    trained: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class SqlText:
 class Scope:
     """The names of a spec, the problems so far, and the SQL and the edges of the graph as they are found.
 
-    `edges` holds for each table what it reads and where the spec says so.
+    `edges` holds for each table, and for each trained model, what it stands on (tables, trained models) and where the
+    spec says so.
     """
 
     problems: Problems
@@ -43,6 +48,21 @@ class Scope:
     queries: list[SqlText] = field(default_factory=list)
     test_queries: list[SqlText] = field(default_factory=list)
     expressions: list[SqlText] = field(default_factory=list)
+
+    def reads(self, node: str, given: str | Sequence[str], path: Keys) -> None:
+        """Note the tables that the spec names at `path`, one or a list, as edges of a node."""
+        entries = [(path, given)] if isinstance(given, str) else [((*path, i), name) for i, name in enumerate(given)]
+        edges = self.edges[node]
+        for entry, name in entries:
+            if name in edges:
+                self.problems.add(entry, f"{name} stands in this list already")
+            elif self.is_table(name, entry):
+                edges[name] = (entry, self.problems.document.place(entry))
+
+    def asks(self, node: str, model: str, path: Keys) -> None:
+        """Note the model that the spec names at `path`; it is an edge where it must be trained first."""
+        if self.models[model].trained:
+            self.edges[node].setdefault(model, (path, self.problems.document.place(path)))
 
     def is_model(self, name: str, path: Keys) -> bool:
         """Whether there is such a model; a problem at `path` where there isn't."""

@@ -39,7 +39,7 @@ def read_table(name: str, data: Any, scope: Scope) -> TableNode | None:
     if form is None:
         return None
     verb = _verb(form, path, scope)
-    _read_from(name, form, path, scope)
+    scope.reads(name, form.from_ or (), (*path, "from"))
     operator, params = _operation(verb, name, form, path, scope)
     scores = read_scores(name, form.scores or (), (*path, "scores"), scope)
     tests = read_tests(name, form.tests or (), (*path, "tests"), scope)
@@ -100,24 +100,11 @@ def _check_keys(verb: Verb, form: TableForm, path: Keys, scope: Scope) -> None:
 
 
 def _check_reads(verb: Verb, operator: str, use: Use | None, path: Keys, scope: Scope) -> None:
-    """Whether a table can do without `from`: a selector can't, a generator only where it reads nothing."""
+    """Whether a table can do without `from`: a selector can't, a generator only where it has rows to begin with."""
     at = (*path, "from")
     if verb == "select":
         scope.problems.add(at, f"missing (select: {operator} selects from a table)")
-    elif use is not None and use.params is not None:
+    elif use is not None and use.params is not None and use.operator.roots is None:
         reads = [name for name, column in use.operator.reads_of(use.params).items() if not column.optional]
-        if reads:
-            scope.problems.add(at, f"missing (generate: {operator} reads {', '.join(reads)} from a table)")
-
-
-def _read_from(name: str, form: TableForm, path: Keys, scope: Scope) -> None:
-    """The tables of `from`, each as an edge of the graph."""
-    at: Keys = (*path, "from")
-    given = form.from_ or ()
-    entries = [(at, given)] if isinstance(given, str) else [((*at, i), source) for i, source in enumerate(given)]
-    edges = scope.edges[name]
-    for entry, source in entries:
-        if source in edges:
-            scope.problems.add(entry, f"{source} stands in this list already")
-        elif scope.is_table(source, entry):
-            edges[source] = (entry, scope.problems.document.place(entry))
+        what = ", ".join(reads) or "rows"
+        scope.problems.add(at, f"missing (generate: {operator} reads {what} from a table)")

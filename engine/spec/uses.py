@@ -1,4 +1,4 @@
-"""How a table or a score uses an operator: its name, its params, the model it asks, the SQL among its params."""
+"""How a table, a score or a trained model uses an operator: its name, its params, the model it asks, its SQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.spec.scope import Scope, SqlText
 from engine.spec.validate import read_own_params
 from engine.spec.values import quoted
 
-NOUNS = {Kind.GENERATE: "generator", Kind.SELECT: "selector", Kind.SCORE: "scorer"}
+NOUNS = {Kind.GENERATE: "generator", Kind.SELECT: "selector", Kind.SCORE: "scorer", Kind.TRAIN: "trainer"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,16 @@ def read_use(kind: Kind, name: str, form: TableForm | ScoreForm, path: Keys, tab
         return None
     label = f"{kind}: {name}"
     found = operator(kind, name)
-    _check_model(found, label, form, path, scope)
+    _check_model(found, label, form, path, table, scope)
     params = read_own_params(found.params, form, path, label, scope.problems)
     if params is not None:
         _collect_expressions(found, params, (*path, "params"), table, scope)
     return Use(found, params)
 
 
-def _check_model(operator: Operator, label: str, form: TableForm | ScoreForm, path: Keys, scope: Scope) -> None:
+def _check_model(
+    operator: Operator, label: str, form: TableForm | ScoreForm, path: Keys, table: str, scope: Scope
+) -> None:
     at = (*path, "model")
     if form.broken("model"):
         return
@@ -51,10 +53,11 @@ def _check_model(operator: Operator, label: str, form: TableForm | ScoreForm, pa
     elif form.model is None:
         scope.problems.add(at, f"missing ({label} needs a model that offers {', '.join(sorted(operator.needs))})")
     elif scope.is_model(form.model, at):
+        scope.asks(table, form.model, at)
         head = scope.models[form.model]
         lacking = ", ".join(sorted(operator.needs - head.backend.offers)) if head.backend is not None else ""
         if lacking:
-            model = f"models.{form.model} (use: {head.use})"
+            model = f"models.{form.model} ({head.label})"
             scope.problems.add(at, f"{model} does not offer {lacking}, which {label} needs")
 
 

@@ -112,7 +112,12 @@ async def _do_row(job: Job, bind: Bind, part: OpenPart, position: int, row: Row)
 
 def _write(job: Job, part: OpenPart, result: Result) -> None:
     """Write a part whose rows are all done; where calls failed, as a part of an incomplete result."""
-    table = _children(job, part) if job.operator.kind is Kind.GENERATE else _scores(job, part)
+    if job.operator.kind is Kind.GENERATE:
+        table = _children(job, part)
+        if job.planned.step.begins:
+            table = _begun(table, part)
+    else:
+        table = _scores(job, part)
     failed = [row for row, (_, transient) in part.errors.items() if transient]
     target = incomplete(job.fingerprint) if failed else job.fingerprint
     if part.errors:
@@ -139,6 +144,16 @@ def _children(job: Job, part: OpenPart) -> pa.Table:
     table = conform(_table(rows, job, [ROW_ID, PARENT_ID]), job.planned.columns.writes, label)
     check_generate(table, part.ids, label)
     return table
+
+
+def _begun(table: pa.Table, part: OpenPart) -> pa.Table:
+    """The rows without their parents, which say nothing; the calls that were made for a parent become the rows' own."""
+    children: dict[str, list[str]] = {}
+    for child, parent in zip(table[ROW_ID].to_pylist(), table[PARENT_ID].to_pylist(), strict=True):
+        children.setdefault(parent, []).append(child)
+    part.calls = [(row, call) for parent, call in part.calls for row in children.get(parent, [parent])]
+    nothing = pa.nulls(table.num_rows, pa.string())
+    return table.set_column(table.schema.get_field_index(PARENT_ID), PARENT_ID, nothing)
 
 
 def _scores(job: Job, part: OpenPart) -> pa.Table:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from engine.calls import Asker, BoundModel, Gate
 from engine.context import StepContext
+from engine.model import Backend
 from engine.operator import Operator, Params
 from engine.plan.steps import Planned
 from engine.progress import Progress
@@ -52,6 +53,7 @@ class Job:
     stop: Stop
     gate: Gate | None = None
     asker: Asker | None = None
+    base: Backend | None = None  # of the model that a trainer starts from
     rows_in_flight: int = 1024
 
     @property

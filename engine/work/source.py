@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from engine import sourcing
@@ -20,8 +21,19 @@ def read_source(job: Job, base: Path, limit: int | None, part_rows: int) -> Resu
     assert isinstance(step.params, sourcing.SourceParams)
     assert step.text is not None
     source = sourcing.resolve(step.text, base)
+    if limit is None:
+        try:
+            return _write(job, sourcing.read_once(source, step.params, part_rows=part_rows))
+        except sourcing.Widened:
+            job.store.remove(job.fingerprint)
+            job.progress.done = 0
+    return _write(job, sourcing.read(source, step.params, limit=limit, part_rows=part_rows))
+
+
+def _write(job: Job, given: Iterable[sourcing.SourcePart]) -> Result:
+    step = job.planned.step
     parts, rejected, schema = [], 0, None
-    for index, part in enumerate(ahead(sourcing.read(source, step.params, limit=limit, part_rows=part_rows))):
+    for index, part in enumerate(ahead(given)):
         job.stop.check(job.planned.name)
         check_source(part.table, step.label)
         if part.rejects.num_rows:

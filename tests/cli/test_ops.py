@@ -3,6 +3,7 @@
 import pytest
 from story import run, shell
 
+from engine.operator import Kind
 from engine.registry import backend_names, operator_names
 from engine.shapes import SHAPES
 
@@ -10,7 +11,7 @@ from engine.shapes import SHAPES
 def test_everything_is_listed():
     lines = run("ops").out.splitlines()
     names = {line.split("  ")[0] for line in lines[1:]}
-    wanted = {f"{kind}: {name}" for kind in ("source", "generate", "score", "select") for name in operator_names(kind)}
+    wanted = {f"{kind}: {name}" for kind in Kind for name in operator_names(kind)}
     assert names == wanted | {f"shape: {name}" for name in SHAPES} | {f"use: {name}" for name in backend_names()}
     assert all(line.split("  ", 1)[1].strip() for line in lines), "each says what it does"
     [hashing] = [line for line in lines if line.startswith("use: hashing")]

@@ -89,3 +89,20 @@ def test_a_reply_that_meets_the_end_of_the_context_says_length(tiny_model):
     (answer,) = ask(tiny_model, [Generate("a" * 505, Sampling(temperature=0.0, max_tokens=100))])
     assert answer.finish_reason == "length"
     assert answer.tokens_in + answer.tokens_out == 512
+
+
+def test_a_special_token_among_the_stops_ends_a_reply_though_no_text_shows_it(reference):
+    from engine.models._decoding import _Row
+    from engine.models._encoding import Draft
+
+    def decode(ids):
+        return reference.tokenizer.decode(ids, skip_special_tokens=True)
+
+    user = reference.tokenizer.convert_tokens_to_ids("<|user|>")
+    letter = reference.tokenizer("a")["input_ids"][0]
+    row = _Row(Draft([letter], 9, 1.0, 1.0, ("<|user|>",), 0, ends=frozenset({user})))
+    for token in (letter, user):
+        assert row.finish is None
+        row.add(token, {END}, decode)
+    answer = row.answer({END}, decode)
+    assert (answer.text, answer.finish_reason, answer.tokens_out) == ("a", "stop", 2)

@@ -141,13 +141,49 @@ def test_candidates_that_the_server_does_not_list_have_no_probability(fake_serve
     assert answer.logprobs == {"A": -0.5, "C": -1.5, "Z": -math.inf, " A": -math.inf}
 
 
+@pytest.mark.parametrize("form", [{"prompt": "x"}, {"messages": ({"role": "user", "content": "x"},)}])
+def test_a_server_that_tokenises_shows_every_candidate_by_its_id(fake_server, form):
+    server = fake_server()
+    model = backend(server.url, model="tokenises")
+    asked = NextToken(("1", "Z", "\u2581A"), **form)
+    for answer in ask(model, *[asked] * 3):
+        assert answer.logprobs == {"1": -ord("1") / 8, "Z": -ord("Z") / 8, "\u2581A": -ord("\u2581") / 8}
+    asked_for = [hit.body["prompt"] for hit in server.hits if hit.path == "/tokenize"]
+    assert sorted(asked_for) == ["1", "Z", "\u2581A"]
+    assert len(server.hits) == 6
+
+
+def test_a_digit_is_the_bare_piece_where_the_tokenizer_puts_a_space_before_it(fake_server):
+    server = fake_server()
+    (answer,) = ask(backend(server.url, model="tokenises-with-a-space"), NextToken(("1", "2"), prompt="x"))
+    assert answer.logprobs == {"1": -ord("1") / 8, "2": -ord("2") / 8}
+
+
+def test_a_server_that_tokenises_and_shows_no_ids_is_asked_for_the_most_likely(fake_server):
+    server = fake_server()
+    model = backend(server.url, model="tokenises-only")
+
+    async def one_by_one(m):
+        return [await m.answer(NextToken(("A", "Z"), prompt=text)) for text in "xyz"]
+
+    for answer in run(model, one_by_one):
+        assert answer.logprobs == {"A": -0.5, "Z": -math.inf}
+    assert len(server.hits) == 2 + 1 + 3
+
+
+def test_candidates_of_one_token_are_an_error(fake_server):
+    server = fake_server()
+    with pytest.raises(ModelError, match="begin with the same token"):
+        ask(backend(server.url, model="tokenises"), NextToken(("ab", "ac"), prompt="x"))
+
+
 @pytest.mark.parametrize("request_", [LogLikelihood("a", " b"), NextToken(("A",), prompt="x")])
 def test_a_server_without_logprobs_is_an_error_with_a_cure(fake_server, request_):
     server = fake_server()
     with pytest.raises(ModelError, match="no log-probabilities") as e:
         ask(backend(server.url, model="no-logprobs"), request_)
     assert "use: transformers" in e.value.cure
-    assert len(server.hits) == 1
+    assert [hit.path for hit in server.hits if hit.path != "/tokenize"] == ["/v1/completions"]
 
 
 def test_embeddings_keep_the_order_of_the_texts_over_chunks(fake_server, monkeypatch):

@@ -40,7 +40,7 @@ KINDS = [
     "not a reference to the environment",
     r"\w+ has a secret's name",
     # keys and values
-    "unknown key of a table$",  # which has too many to list
+    "unknown key of a (table|model)$",  # which have too many to list
     r"unknown key of .* \(did you mean",
     r"unknown key of .* \(one of",
     r"unknown key \(did you mean",
@@ -71,7 +71,19 @@ KINDS = [
     r"the name is taken by models\.",
     # models
     r"unknown backend .* \(did you mean",
-    "missing .a model names its backend.",
+    "missing .a model names its backend, or by `train` its trainer.",
+    "a model has one of use and train",
+    r"unknown trainer .* \(did you mean",
+    r"missing .train: sft starts from a model",
+    r"missing .train: sft reads the rows of a table",
+    "train: sft takes no model; its base has one",
+    "train: sft takes no base_url",
+    r"models\.\w+ .use: \w+. has no weights at hand, which train: sft starts from",
+    r"use: \w+ takes no (base|data|columns); it is for a model that is trained",
+    "a trained model is served in this process",
+    "not a command: No closing quotation",
+    r"must be less than 1, found",
+    "a model can't be its own base",
     r"use: \w+ takes no model",
     r"use: \w+ takes no base_url",
     "not an address like",

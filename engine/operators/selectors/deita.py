@@ -19,18 +19,25 @@ NEAR_DUPLICATE = "near_duplicate"
 BUDGET = "budget"
 NOBODY = -1
 BLOCK = 1024  # rows looked at in one go; no verdict depends on it
+EVOL_SCORE = (
+    "CASE WHEN len(complexity_scores) = len(quality_scores) "
+    "THEN round(list_dot_product(complexity_scores::DOUBLE[], quality_scores::DOUBLE[]), 3) END"
+)
+"""Turn by turn complexity times quality, summed (section 3.3). Null where a score is, or where the two scorers saw
+different turns. What is beyond three decimals is rounding of the model's arithmetic, and is not to rank rows.
+"""
 
 
 class DeitaParams(Params):
     """`max_similarity` is a cosine similarity: a row above it to a kept row is dropped.
 
     The paper calls the same number a distance although its code drops what is *more* similar; there is therefore no
-    parameter `distance` here.
+    parameter `distance` here. `score` is by default the sum over the turns of complexity times quality.
     """
 
     budget: int = Field(ge=1)
     max_similarity: float = Field(0.9, gt=0, le=1)
-    score: str = Field("deita_complexity * deita_quality", min_length=1)
+    score: str = Field(EVOL_SCORE, min_length=1)
 
 
 @selector(params=DeitaParams, reads={"embedding": Reads(EMBEDDING_TYPE)}, expressions=("score",))

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.json
 
 from engine.errors import BadRecord
-from engine.operators.sources._reader import TEXT_LIMIT, Block, Loosen, record_numbers
+from engine.operators.sources._reader import TEXT_LIMIT, Block, Loosen, Widened, record_numbers
 from engine.operators.sources._sift import MAX_DEPTH, Line, Lines, fitting, parse
-from engine.operators.sources._types import conform, unify
+from engine.operators.sources._types import conform, settled, unify
 from engine.schema import is_list, is_text
 
 _EXACT = float(2**53)  # integers up to here have a double each
@@ -58,6 +58,21 @@ def read(schema: pa.Schema, lines: Lines, loosen: Loosen | None) -> Block:
         bad = sorted([*bad, *fitted.bad, *refused], key=lambda b: b.record)
     numbers = np.array([line.number for line in good], dtype=np.int64)
     return Block(conform(table, schema), numbers, tuple(bad))
+
+
+def read_known(known: pa.Schema, lines: Lines, loosen: Loosen | None) -> Block:
+    """`read` with the columns of some blocks before this one.
+
+    Raises:
+        Widened: `widen` would make other columns of them.
+    """
+    schema = settled(known)
+    table = _fast(lines.data, schema)
+    if table is not None:
+        return Block(conform(table, schema), record_numbers(lines.first, len(table)))
+    if widen(known, lines, loosen) != known:
+        raise Widened
+    return read(schema, lines, loosen)
 
 
 def _unified(known: pa.Schema, table: pa.Table) -> pa.Schema | None:

@@ -71,6 +71,10 @@ class Block:
     bad: tuple[BadRecord, ...] = ()
 
 
+class Widened(Exception):
+    """A record holds what the columns of the records before it can't: they have to be found out from all records."""
+
+
 class Reader(ABC):
     """A format. What reads streams blocks in bounded memory, and raises `SetwrightError` for a file it can't read."""
 
@@ -95,6 +99,16 @@ class Reader(ABC):
     @abstractmethod
     def read(self, source: Input, schema: pa.Schema) -> Iterator[Block]:
         """All records, as tables of exactly this schema: the last one that `scan` gave, or a wider one."""
+
+    def try_once(self, source: Input, known: pa.Schema) -> Iterator[Block] | None:  # noqa: ARG002
+        """All records with the columns that some first records have, for a format that must parse to know its types.
+
+        None for a format whose `scan` is cheap.
+
+        Raises:
+            Widened: (while it goes) the columns were wider.
+        """
+        return None
 
     def count(self, source: Input) -> int | None:  # noqa: ARG002  (a format that would have to parse the file)
         """The number of records where it is cheap to know."""

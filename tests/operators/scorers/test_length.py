@@ -1,3 +1,6 @@
+import random
+
+import polars as pl
 import pyarrow as pa
 import pytest
 from operators.fakes import run, table
@@ -46,3 +49,13 @@ def test_any_kind_of_string_in_any_cut(kind):
 
 def test_no_rows():
     assert run(LENGTH, table(text=pa.array([], pa.string()))).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    "signs", ["ab \t\n\x0b\x0c\r\x1c\x7f", "ab \n\x85\xa0\u1680\u2003\u3000\u200b\u65e5\U0001f468"]
+)
+def test_words_as_a_regular_expression_counts_them(signs):
+    rng = random.Random(1)
+    texts = ["", *("".join(rng.choices(signs, k=rng.randint(0, 9))) for _ in range(3000)), ""]
+    counted = run(LENGTH, table(text=[*texts, None]))["n_words"].to_pylist()
+    assert counted == [*pl.Series(texts).str.count_matches(r"\S+").to_list(), None]

@@ -18,6 +18,7 @@ rows = st.lists(st.tuples(st.text(max_size=4), numbers, vectors, st.none() | st.
 CASES = {
     "deita": lambda k: {"budget": k, "max_similarity": 0.7},
     "filter": lambda _: {"where": "x"},
+    "magpie": lambda k: {"preset": "none", "distance_above": 0.1, "longest": k},
     "random": lambda k: {"k": k},
     "top_k": lambda k: {"k": k, "by": "x"},
 }
@@ -31,6 +32,7 @@ def given_table(drawn):
             "row_id": pa.array(ids, pa.string()),
             "score": score,
             "by": score,
+            "response": pa.array(ids, pa.string()),
             "where": pa.array(conditions, pa.bool_()),
             "embedding": pa.array(embeddings, pa.list_(pa.float32(), 2)),
         }

@@ -1,0 +1,62 @@
+"""What the tests of the training loop share: token rows without a tokenizer, and hand-off folders of tiny talks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+WORDS = "the sea is wide and the night is long ; name three primary colours : red blue yellow score 1 2 3".split()
+
+
+def rows_of(*rows: list[int], targets: list[list[bool]] | None = None) -> Any:
+    """`trainers.tokens.Tokens` of rows of ids; every token a target unless said otherwise."""
+    from trainers.tokens import Tokens
+
+    return Tokens(
+        np.array(sum(rows, []), np.int32),
+        np.array(sum(targets, []), bool) if targets else np.ones(sum(map(len, rows)), bool),
+        np.cumsum([0, *map(len, rows)]).astype(np.int64),
+        pa.chunked_array([[f"r{i}" for i in range(len(rows))]]),
+    )
+
+
+def random_rows(count: int, longest: int, vocabulary: int = 400, seed: int = 0) -> Any:
+    """Rows of 2 to `longest` random ids; about half of their tokens are targets."""
+    chance = random.Random(seed)
+    rows = [[chance.randrange(3, vocabulary) for _ in range(chance.randint(2, longest))] for _ in range(count)]
+    return rows_of(*rows, targets=[[chance.random() < 0.5 for _ in row] for row in rows])
+
+
+def talks(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Rows of one question and one answer, of a few words each."""
+    chance = random.Random(seed)
+
+    def said(role: str) -> dict[str, str]:
+        return {"role": role, "content": " ".join(chance.choices(WORDS, k=chance.randint(2, 16)))}
+
+    return [{"row_id": f"r{i}", "messages": [said("user"), said("assistant")]} for i in range(count)]
+
+
+def write_handoff(folder: Path, base: Path, rows: list[dict[str, Any]], **params: Any) -> Path:
+    """A native hand-off folder, its fingerprint that of the rows."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    part = folder / "data/part-00000.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), part)
+    digest = hashlib.sha256(part.read_bytes()).hexdigest()
+    record = {
+        "version": 1, "name": "tuned", "trainer": "sft", "seed": 17, "params": params, "hashes": {},
+        "base": {"model": str(base), "revision": None, "chat_template": None},
+        "data": {
+            "fingerprint": digest[:16], "rows": len(rows), "columns": list(rows[0]),
+            "files": [{"path": "data/part-00000.parquet", "rows": len(rows), "sha256": digest}],
+        },
+    }  # fmt: skip
+    (folder / "handoff.json").write_text(json.dumps(record))
+    return folder
