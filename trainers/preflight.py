@@ -22,7 +22,7 @@ import numpy as np
 from trainers.config import SftConfig, from_params
 from trainers.folder import Handoff, HandoffError, open_handoff, record_hashes, write_atomically
 from trainers.preflight_report import markdown
-from trainers.tokens import TokenReport, Tokens, load_tokenizer, scan
+from trainers.tokens import ASKED_FOR, TokenReport, Tokens, load_tokenizer, scan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -46,9 +46,6 @@ CURES = {
     "eos_is_pad": "give the tokenizer a pad token of its own (tokenizer.pad_token = an unused special token)",
 }
 """What to do about each kind of problem."""
-
-ALLOWED = {"error": set[str](), "drop": {"over_long"}, "truncate": {"over_long", "cut_to_nothing"}}
-"""What each setting of `over_long` has asked for, and so is no problem."""
 
 
 @dataclass(frozen=True)
@@ -128,19 +125,21 @@ def _look(handoff: Handoff, config: SftConfig, tokenizer: PreTrainedTokenizerFas
         fully_masked=found.troubles["fully_masked"].count if "fully_masked" in found.troubles else 0,
         examples=[_example(tokens, row, tokenizer) for row in range(min(EXAMPLES, found.kept))],
     )
-    report.problems = [*_troubles(found, config), *_double_bos(tokens, tokenizer), *_ends(tokens, found, tokenizer)]
-    report.warnings = [*_pad(tokenizer)]
+    of_rows = list(_troubles(found))
+    asked_for = ASKED_FOR[config.over_long]
+    report.problems = [problem for problem in of_rows if problem.code not in asked_for]
+    report.problems += [*_double_bos(tokens, tokenizer), *_ends(tokens, found, tokenizer, config.max_length)]
+    report.warnings = [problem for problem in of_rows if problem.code in asked_for] + [*_pad(tokenizer)]
     if not found.kept:
         report.problems.append(Problem("nothing_left", "no row is left to train on", CURES["nothing_left"]))
     report.passed = not report.problems
     return report
 
 
-def _troubles(found: TokenReport, config: SftConfig) -> Iterator[Problem]:
-    """What `scan` has found wrong with rows, but for what `over_long` asks for."""
+def _troubles(found: TokenReport) -> Iterator[Problem]:
+    """What `scan` has found wrong with rows."""
     for code, trouble in found.troubles.items():
-        if code not in ALLOWED[config.over_long]:
-            yield Problem(code, trouble.message, CURES[code], tuple(trouble.rows), trouble.count)
+        yield Problem(code, trouble.message, CURES[code], tuple(trouble.rows), trouble.count)
 
 
 def _double_bos(tokens: Tokens, tokenizer: PreTrainedTokenizerFast) -> Iterator[Problem]:
@@ -155,16 +154,17 @@ def _double_bos(tokens: Tokens, tokenizer: PreTrainedTokenizerFast) -> Iterator[
         yield _of_rows("double_bos", message, tokens, twice)
 
 
-def _ends(tokens: Tokens, found: TokenReport, tokenizer: PreTrainedTokenizerFast) -> Iterator[Problem]:
-    """Rows in which the model would never learn to end its turn: no end is among the last targets.
+def _ends(tokens: Tokens, found: TokenReport, tokenizer: PreTrainedTokenizerFast, most: int) -> Iterator[Problem]:
+    """Rows in which the model would never learn to end its turn: no special token is among the targets.
 
-    Ends are the end of text and every special token that follows the first row's targets or closes them.
+    Rows that are cut have lost theirs on purpose, and are named for that.
     """
     if found.masking in ("all", "completion") or not found.kept:
         return
     specials = np.array(sorted({*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}))
     is_end = np.isin(tokens.ids, specials) & tokens.mask
-    without = np.flatnonzero(np.add.reduceat(is_end, tokens.offsets[:-1]) == 0)
+    whole = np.diff(tokens.offsets) < most
+    without = np.flatnonzero((np.add.reduceat(is_end, tokens.offsets[:-1]) == 0) & whole)
     if len(without):
         yield _of_rows("end_of_turn", "no end of turn is among the loss targets", tokens, without)
 

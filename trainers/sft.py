@@ -107,9 +107,7 @@ class _Run:
         plan = self.trainer.plan
         for step in self.trainer.steps(self.done, lambda: self.told_to_stop):
             rows = step.window.rows
-            self.metrics.add(
-                step.record, step.window.epoch, plan.row_ids.take(rows), plan.targets[rows], step.nll
-            )
+            self.metrics.add(step.record, step.window.epoch, plan.row_ids.take(rows), plan.targets[rows], step.nll)
             self.console.step(step.record, plan.steps)
             self.done = step.record.step
             due = plan.config.save_steps and self.done % plan.config.save_steps == 0

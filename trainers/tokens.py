@@ -28,6 +28,10 @@ NAMED = 10
 """Rows that a problem names."""
 
 
+ASKED_FOR = {"error": set[str](), "drop": {"over_long"}, "truncate": {"over_long", "cut_answer", "cut_to_nothing"}}
+"""What each setting of `over_long` has asked for, and so does not end a run."""
+
+
 @dataclass(frozen=True)
 class Tokens:
     """Rows of different lengths in flat arrays; row i is `ids[offsets[i]:offsets[i + 1]]`."""
@@ -81,8 +85,7 @@ def tokenise(handoff: Handoff, tokenizer: PreTrainedTokenizerFast, config: SftCo
         HandoffError: a row can't be trained on; all that is wrong is named, with the first rows of each kind.
     """
     tokens, report = scan(handoff, tokenizer, config)
-    allowed = {"drop": {"over_long"}, "truncate": {"over_long", "cut_to_nothing"}}.get(config.over_long, set())
-    wrong = {code: trouble for code, trouble in report.troubles.items() if code not in allowed}
+    wrong = {code: trouble for code, trouble in report.troubles.items() if code not in ASKED_FOR[config.over_long]}
     if wrong:
         lines = [f"{t.count} rows ({', '.join(t.rows[:3])}, ...): {t.message}" for t in wrong.values()]
         raise HandoffError(f"{handoff.path}: " + "; ".join(lines) + ": run `python -m trainers.preflight` for the cure")
@@ -190,11 +193,13 @@ class _Encoder:
             return row
         report.over_long += 1
         report.add("over_long", row_id, f"it has more than {most} tokens (max_length)")
-        if self._config.over_long == "drop":
+        if self._config.over_long != "truncate":
             return None
         if not mask[1:most].any():
             report.add("cut_to_nothing", row_id, f"no loss target is among its first {most} tokens (max_length)")
             return None
+        if mask[most:].any():
+            report.add("cut_answer", row_id, f"its answer is cut after {most} tokens (max_length)")
         return ids[:most], mask[:most]
 
     def _encode(self, texts: Iterable[str]) -> list[Encoding]:

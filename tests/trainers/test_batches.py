@@ -97,9 +97,7 @@ def test_processes_share_a_window_and_make_as_many_passes():
 )
 def test_weights_by_hand(loss, weights):
     # five targets, none (its only one is its first token), and one
-    tokens = rows_of(
-        [5] * 6, [6] * 3, [7] * 2, targets=[[False] + [True] * 5, [True, False, False], [True, True]]
-    )
+    tokens = rows_of([5] * 6, [6] * 3, [7] * 2, targets=[[False] + [True] * 5, [True, False, False], [True, True]])
     plan = planned(tokens, loss=loss)
     window = plan.window(0)
     of_row = dict(zip(window.rows.tolist(), plan.weights(window).tolist(), strict=True))

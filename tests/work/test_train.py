@@ -195,12 +195,26 @@ def assert_trainer_ends(project):
     raise AssertionError("the trainer goes on without its build")
 
 
-def test_what_a_trainer_says_is_in_the_error(project):
-    project.data([{"instruction": "Long", "output": "sea " * 200}] * 3)
+def test_the_preflight_refuses_and_good_data_goes_on(project):
+    project.data([{"instruction": "Long", "output": f"sea {i} " * 200} for i in range(3)])
     report = project.build()
+    state = {step["step"]: (step["state"], step["detail"]) for step in report.steps}
+    assert report.exit_code == 1
+    assert state["tuned"][0] == "failed"
+    assert "the pre-flight refuses the data" in state["tuned"][1]
+    assert "max_length" in state["tuned"][1]
+    assert state["after"] == ("skipped", "tuned has no result")
+    assert project.plan().steps["tuned"].why == ("never built",)
+
+
+def test_what_a_trainer_says_is_in_the_error(project, tmp_path):
+    script = tmp_path / "launch.sh"
+    script.write_text("echo starting; echo the cluster is full >&2; exit 3\n")
+    report = project.vary(launch=f"launch: sh {script}").build()
     detail = {step["step"]: step["detail"] for step in report.steps}["tuned"]
     assert report.exit_code == 2
-    assert "longer than" in detail or "max_length" in detail
+    assert "train: sft ended with status 3:\n  the cluster is full" in detail
+    assert project.vary(launch=f"launch: env {sys.executable}").states()["tuned"] == "built", "run is in no identity"
 
 
 def test_training_needs_its_packages_before_anything_runs(project, monkeypatch):
