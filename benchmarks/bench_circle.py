@@ -21,7 +21,7 @@ T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 
 """Quantiles of Student's t by degrees of freedom."""
 
 SUMMARY = """
-SELECT a.model, count(*) AS questions, avg((a.response = e.answer)::INT) AS share
+SELECT a.model, count(*) AS questions, avg((a.response IN (e.answer, e.short_answer))::INT) AS share
 FROM (SELECT 'untuned' AS model, * FROM answers_before UNION ALL BY NAME
       SELECT 'deita' AS model, * FROM answers_after UNION ALL BY NAME
       SELECT 'random' AS model, * FROM answers_random) AS a

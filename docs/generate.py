@@ -18,7 +18,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/specs.md", "docs/operators.md")
-FOLDERS = (".ci", "engine", "trainers", "specs", "sql", "benchmarks", "docs")
+FOLDERS = (".ci", "engine", "trainers", "embedded", "specs", "sql", "benchmarks", "docs")
+BUILT = {"__pycache__", "build"}
 PLAIN = {
     ".ci/run": "What continuous integration runs",
     "CHANGELOG.md": "What has changed, version by version",
@@ -26,12 +27,14 @@ PLAIN = {
     "Makefile": "quickstart, test, check, lint, types, format, bench, clean",
     "README.md": "This page",
     "constraints.txt": "The versions that are tested together",
+    "engine/models/weights": "The embedded chat model: weights, tokenizer and chat template; `make embedded` writes them",
     "engine/py.typed": "Says that the package has types",
     "pyproject.toml": "The package, its extras, and the rules of linter and type checker",
     "specs/setwright.schema.json": "The JSON Schema of specs, for editors; `make schema` writes it",
-    "specs/data/quickstart.jsonl": "Records written for this repository, some of them bad on purpose",
+    "specs/data/exam.jsonl": "Questions that the embedded model was never trained on, with their right answers",
+    "specs/data/instructions.jsonl": "Records written for this repository, some of them bad on purpose",
 }
-"""Files that can't say themselves what they are for."""
+"""Files, and folders of files, that can't say themselves what they are for."""
 WIDTH = 30
 
 
@@ -134,10 +137,11 @@ def generated(page: str) -> str:
 
 def _listing(folder: Path, depth: int) -> Iterator[str]:
     """The files of a folder, then those of its folders."""
-    entries = sorted(path for path in folder.iterdir() if path.name != "__pycache__" and path.name[0] != ".")
-    yield from (_line(path, depth) for path in entries if path.is_file())
+    entries = sorted(path for path in folder.iterdir() if path.name not in BUILT and path.name[0] != ".")
+    whole = [path for path in entries if path.is_file() or path.relative_to(ROOT).as_posix() in PLAIN]
+    yield from (_line(path, depth) for path in whole)
     for path in entries:
-        if path.is_dir():
+        if path not in whole:
             yield f"{'  ' * depth}{path.name}/"
             yield from _listing(path, depth + 1)
 

@@ -18,7 +18,7 @@ import duckdb
 from embedded.grammar import recognise
 from embedded.questions import Question, graded_answers, questions
 from engine.builds import build
-from engine.spec import load_spec
+from engine.spec.load import load_spec
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "build"

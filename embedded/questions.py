@@ -1,5 +1,11 @@
-"""Questions that the corpus holds back, for evaluation, and answers of planted quality to them."""
+"""Questions that the corpus holds back, and answers of planted quality to them.
 
+`python -m embedded.questions N OUT` writes the exam of the quickstart: questions with one right answer each.
+"""
+
+import json
+import sys
+from pathlib import Path
 from random import Random
 
 from embedded.grammar.judging import GRADER
@@ -7,9 +13,10 @@ from embedded.grammar.question import Held, Question, ask, weights
 from embedded.grammar.rating import QUALITIES
 from embedded.grammar.skills import TASKS
 
-__all__ = ["Question", "graded_answers", "questions"]
+__all__ = ["Question", "graded_answers", "questions", "write_exam"]
 
 _WEIGHTS = weights(TASKS)
+_EXAM_SEED = 99
 
 
 def questions(n: int, seed: int, held_back: Held = "filling") -> list[Question]:
@@ -32,3 +39,21 @@ def graded_answers(n: int, seed: int) -> list[tuple[str, str, int]]:
         if response is not None and len(graded) < n:
             graded.append((question.instruction, response, quality))
     return graded
+
+
+def write_exam(n: int, path: Path) -> None:
+    """Closed questions as JSONL: `instruction`, the right answer in full and in short, the skill that it asks for."""
+    closed = [question for question in questions(2 * n, _EXAM_SEED) if question.task.check is None][:n]
+    with path.open("w", encoding="utf-8") as file:
+        for question in closed:
+            record = {
+                "instruction": question.instruction,
+                "answer": question.answer.text,
+                "short_answer": question.answer.bare,
+                "skill": question.task.skill,
+            }
+            file.write(json.dumps(record) + "\n")
+
+
+if __name__ == "__main__":
+    write_exam(int(sys.argv[1]), Path(sys.argv[2]))

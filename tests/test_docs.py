@@ -102,9 +102,9 @@ def test_commands_print_what_the_page_says(page, checkout, monkeypatch, capsys):
 
 @pytest.mark.parametrize("block", all_blocks("yaml"))
 def test_specs_plan(block, checkout):
-    """A block with its own tables and name is a spec; any other is laid over the quickstart."""
+    """A block with its own tables and name is a spec; any other is laid over specs/curate.yaml."""
     given = yaml.safe_load(block.text)
-    base = yaml.safe_load((checkout / "specs" / "quickstart.yaml").read_text(encoding="utf-8"))
+    base = yaml.safe_load((checkout / "specs" / "curate.yaml").read_text(encoding="utf-8"))
     file = checkout / "specs" / "page.yaml"
     file.write_text(block.text if "name" in given else yaml.safe_dump(laid_over(base, given)), encoding="utf-8")
     make_plan(load_spec(file), Store(checkout / "home"))
@@ -138,7 +138,7 @@ def test_the_operator_of_the_readme_works_as_it_says(tmp_path):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("test_*", "broken"))
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    spec = tmp_path / "specs" / "quickstart.yaml"
+    spec = tmp_path / "specs" / "curate.yaml"
     spec.write_text(spec.read_text(encoding="utf-8").replace("- length ", "- links\n      - length "), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     for command, said in (
@@ -146,7 +146,7 @@ def test_the_operator_of_the_readme_works_as_it_says(tmp_path):
             ["-m", "pytest", "--import-mode=importlib", *files.keys() - {"engine/operators/scorers/links.py"}],
             "1 passed",
         ),
-        (["-c", "from engine.cli import main; main()", "build", "specs/quickstart.yaml"], "score: links"),
+        (["-c", "from engine.cli import main; main()", "build", "specs/curate.yaml"], "score: links"),
     ):
         done = subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr

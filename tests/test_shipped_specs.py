@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import engine.models
 from engine.assets import folder
 from engine.builds import build
 from engine.errors import ExitCode
@@ -17,9 +18,10 @@ from engine.spec.nodes import Spec
 from engine.store import Store
 
 SPECS = folder("specs")
+EMBEDDED = Path(engine.models.__file__).parent / "weights"  # stands in for checkpoints that a plan only looks at
 FOUND = sorted(path.relative_to(SPECS).as_posix() for path in SPECS.rglob("*.yaml"))
 RECIPES = [name for name in FOUND if "/" not in name]
-OFFLINE = {"quickstart.yaml"}
+OFFLINE = {"curate.yaml"}
 """Recipes that need neither a server nor a file of the user's: their own twins."""
 
 
@@ -30,9 +32,10 @@ def twin(recipe: str) -> str:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     for name, value in {
-        "ALPACA": "data/quickstart.jsonl",  # read for its columns only: it holds bad records, which that spec refuses
+        "ALPACA": "data/instructions.jsonl",  # read for its columns only: it holds bad records, which that spec refuses
         "OPENAI_BASE_URL": "http://localhost:8000/v1",
         "TEACHER": "teacher",
+        **dict.fromkeys(("WRITER", "COMPLEXITY_SCORER", "QUALITY_SCORER", "ENCODER", "STUDENT"), str(EMBEDDED)),
     }.items():
         monkeypatch.setenv(name, value)
     for name in ("INSTRUCTIONS", "OPENAI_API_KEY"):
@@ -44,8 +47,8 @@ def load(name: str) -> Spec:
 
 
 def test_all_of_them_are_found_and_every_recipe_has_a_twin():
-    assert len(FOUND) == 5
-    assert RECIPES == ["alpaca.yaml", "quickstart.yaml", "respond.yaml"]
+    assert len(FOUND) == 9
+    assert RECIPES == ["alpaca.yaml", "curate.yaml", "deita_scorer.yaml", "magpie_deita.yaml", "quickstart.yaml", "respond.yaml"]
     assert sorted({*RECIPES, *map(twin, RECIPES)}) == FOUND
 
 

@@ -32,7 +32,7 @@ def run(installed, tmp_path, *arguments):
 
 
 @pytest.mark.slow
-def test_the_quickstart_builds_from_an_installed_wheel(installed, tmp_path):
+def test_a_shipped_spec_builds_from_an_installed_wheel(installed, tmp_path):
     started = run(installed, tmp_path, "init", "mine")
     assert started.returncode == 0, started.stderr
     (spec,) = (tmp_path / "mine").glob("*.yaml")
@@ -48,7 +48,7 @@ def test_the_wheel_holds_both_packages_specs_and_queries(installed):
         "engine/py.typed",
         "trainers/__init__.py",
         "engine/shipped/sql/funnel.sql",
-        "engine/shipped/specs/quickstart.yaml",
+        "engine/shipped/specs/curate.yaml",
     ):
         assert (installed / path).exists(), path
 

@@ -14,7 +14,7 @@ from engine.errors import SetwrightError, did_you_mean
 
 @click.command(cls=Command)
 @click.argument("directory", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=Path())
-@click.option("--from", "name", metavar="NAME", default="quickstart", show_default=True, help="The spec to start from.")
+@click.option("--from", "name", metavar="NAME", default="curate", show_default=True, help="The spec to start from.")
 @click.option("--list", "listing", is_flag=True, help="List the specs to start from.")
 def command(directory: Path, name: str, listing: bool) -> None:
     """Write a spec and the small data file that it reads into DIR (default: here). Never overwrites a file."""

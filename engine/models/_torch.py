@@ -7,6 +7,7 @@ follows from the architecture that its config.json names. Code and pickles from 
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from engine.errors import ModelError, SetwrightError
 from engine.model import Answer, Capability, Request, Sampling
-from engine.models import _decoding, _forward
+from engine.models import _decoding, _forward, _next_token
 from engine.models._encoding import Choice, Conversation, Draft, Encoder, Item, Passage, Scored
 
 if TYPE_CHECKING:
@@ -63,14 +64,14 @@ class TorchWorker:
     def _run(self, items: Sequence[Any]) -> list[Answer]:
         if isinstance(items[0], Draft):
             return _decoding.generate(self.model, items, ends=self.ends, decode=self.encoder.decode)
+        if isinstance(items[0], Choice):
+            return _next_token.next_token(self.model, items)
         return [answer for part in _forward.slices(items, self.model) for answer in self._pass(part)]
 
     def _pass(self, items: Sequence[Any]) -> list[Answer]:
         match items[0]:
             case Scored():
                 return _forward.loglikelihood(self.model, items)
-            case Choice():
-                return _forward.next_token(self.model, items)
             case Passage():
                 fill = self.encoder.tokenizer.pad_token_id or 0
                 return _forward.embed(self.model, items, pooling=self.pooling, fill=fill)
@@ -78,6 +79,10 @@ class TorchWorker:
                 return _forward.reward(self.model, items)
             case other:
                 raise TypeError(f"no batch is made of {type(other).__name__}")
+
+
+_LOADING = threading.Lock()
+"""Models are loaded one after the other: transformers patches torch while it loads, for all threads at once."""
 
 
 def load(folder: Path, name: str, params: TransformersParams, sampling: Sampling) -> TorchWorker:
@@ -89,10 +94,11 @@ def load(folder: Path, name: str, params: TransformersParams, sampling: Sampling
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     device = _device(params.device)
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, **SAFE)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **SAFE)
-        auto_class, kinds = _family(config, name)
-        model = _load_model(auto_class, folder, name, params).to(device)
+        with _LOADING:
+            config = transformers.AutoConfig.from_pretrained(folder, **SAFE)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **SAFE)
+            auto_class, kinds = _family(config, name)
+            model = _load_model(auto_class, folder, name, params).to(device)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as e:
         raise SetwrightError(
             f"{name} can't be loaded: {e}",

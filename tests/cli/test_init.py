@@ -16,9 +16,9 @@ def files(directory):
 
 def test_the_starter_builds_as_it_is(tmp_path):
     outcome = run("init", tmp_path / "new")
-    spec = tmp_path / "new" / "quickstart.yaml"
+    spec = tmp_path / "new" / "curate.yaml"
     assert outcome.code == 0
-    assert f"wrote {spec}\nwrote {tmp_path / 'new' / 'data' / 'quickstart.jsonl'}\n" in outcome.out
+    assert f"wrote {spec}\nwrote {tmp_path / 'new' / 'data' / 'instructions.jsonl'}\n" in outcome.out
     assert f"setwright build {spec}" in outcome.out
     built = run("build", spec, "--home", tmp_path / "home", "--json")
     assert built.code == 0
@@ -27,11 +27,11 @@ def test_the_starter_builds_as_it_is(tmp_path):
 
 def test_nothing_is_overwritten_and_then_nothing_is_written(tmp_path):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "quickstart.jsonl").write_text("mine")
+    (tmp_path / "data" / "instructions.jsonl").write_text("mine")
     outcome = run("init", tmp_path)
     assert outcome.code == 2
-    assert outcome.err.startswith(f"already there: {tmp_path / 'data' / 'quickstart.jsonl'}")
-    assert files(tmp_path) == {"data/quickstart.jsonl": b"mine"}
+    assert outcome.err.startswith(f"already there: {tmp_path / 'data' / 'instructions.jsonl'}")
+    assert files(tmp_path) == {"data/instructions.jsonl": b"mine"}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -42,7 +42,7 @@ def test_every_shipped_spec_can_be_started_from(tmp_path, name):
 
 def test_data_that_is_read_by_default_comes_along(tmp_path):
     run("init", tmp_path, "--from", "respond")
-    assert set(files(tmp_path)) == {"respond.yaml", "data/quickstart.jsonl"}
+    assert set(files(tmp_path)) == {"respond.yaml", "data/instructions.jsonl"}
 
 
 def test_the_list_and_an_unknown_name(tmp_path):
@@ -50,7 +50,7 @@ def test_the_list_and_an_unknown_name(tmp_path):
     assert [line.split()[0] for line in lines[1:]] == SHIPPED
     assert all(len(line.split()) > 3 for line in lines), "each says what it does"
     outcome = run("init", tmp_path, "--from", "quikstart")
-    assert (outcome.code, "(did you mean 'quickstart'?)" in outcome.err) == (2, True)
+    assert (outcome.code, "(did you mean 'curate'?)" in outcome.err) == (2, True)
     assert files(tmp_path) == {}
 
 
@@ -63,4 +63,4 @@ def test_a_folder_that_can_not_be_written(tmp_path):
 def test_in_a_process_of_its_own(tmp_path):
     outcome = shell("init", tmp_path)
     assert outcome.code == 0, outcome.err
-    assert "quickstart.yaml" in files(tmp_path)
+    assert "curate.yaml" in files(tmp_path)

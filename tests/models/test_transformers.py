@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -174,3 +175,14 @@ def test_closing_frees_the_thread(tiny_model):
 def test_the_registry_finds_it_and_it_offers_every_kind():
     assert backend("transformers") is TransformersBackend
     assert TransformersBackend.offers == frozenset(Capability)
+
+
+def test_models_that_start_at_the_same_time_are_all_whole(tiny_model):
+    async def ask() -> list[str | None]:
+        backends = [make(tiny_model) for _ in range(4)]
+        await asyncio.gather(*(b.start() for b in backends))
+        answers = [await b.answer(Generate("Name", Sampling(temperature=0, max_tokens=4))) for b in backends]
+        await asyncio.gather(*(b.close() for b in backends))
+        return [answer.text for answer in answers]
+
+    assert len(set(asyncio.run(ask()))) == 1
