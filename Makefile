@@ -7,14 +7,15 @@ UV := UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --pytho
 
 .PHONY: quickstart test check lint types format bench vllm-env embedded docs schema clean
 
-quickstart: $(VENV)/core  ## set up, build the quickstart offline, say what to try next
+quickstart: $(VENV)/train  ## set up, run the whole circle offline, say what to try next
 	$(BIN)/setwright build specs/quickstart.yaml
 	@$(BIN)/setwright sql specs/quickstart.yaml funnel
+	@$(BIN)/setwright sql specs/quickstart.yaml "SELECT * FROM summary"
 	@echo
 	@echo "Try next:"
 	@echo "  $(BIN)/setwright show specs/quickstart.yaml curated"
-	@echo "  $(BIN)/setwright sql specs/quickstart.yaml \"SELECT drop_reason, count(*) FROM drops GROUP BY ALL\""
-	@echo "  $(BIN)/setwright plan specs/quickstart.yaml"
+	@echo "  $(BIN)/setwright sql specs/quickstart.yaml rows_that_hurt"
+	@echo "  $(BIN)/setwright build specs/curate.yaml"
 
 test: $(VENV)/dev  ## every test, on all cores
 	$(BIN)/python -m pytest -n auto
@@ -44,13 +45,13 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
-$(VENV)/core: pyproject.toml constraints.txt | $(BIN)/uv
-	$(UV) --compile-bytecode --editable .
+$(VENV)/train: pyproject.toml constraints.txt | $(BIN)/uv
+	$(UV) --compile-bytecode --editable ".[train]"
 	@touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/uv
 	$(UV) --editable ".[dev,train]"
-	@touch $@ $(VENV)/core
+	@touch $@ $(VENV)/train
 
 vllm-env: $(BIN)/uv  ## a real vLLM on the CPU, in a venv of its own, for the tests that ask one (Linux)
 	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) .venv-vllm
@@ -60,7 +61,9 @@ vllm-env: $(BIN)/uv  ## a real vLLM on the CPU, in a venv of its own, for the te
 embedded: $(VENV)/dev  ## train the chat model inside the package anew (about an hour)
 	$(BIN)/python -m embedded.corpus --rows 400000 --seed 17 --out embedded/build/corpus.parquet
 	$(BIN)/python -m embedded.base embedded/build/corpus.parquet embedded/build/base
-	$(BIN)/setwright train embedded/recipe.yaml chat --home embedded/build/home
+	$(BIN)/setwright train embedded/recipe.yaml chat --home embedded/build/home --json > embedded/build/trained.json
+	$(BIN)/python -m embedded.pack embedded/build/trained.json
+	$(BIN)/python -m embedded.questions 200 specs/data/exam.jsonl
 
 docs: $(VENV)/dev  ## what is generated: the reference of operators, and the tables of the README
 	$(BIN)/python docs/generate.py

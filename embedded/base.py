@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
@@ -29,7 +29,7 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "hidden_size": 192,
     "intermediate_size": 512,
     "num_hidden_layers": 4,
@@ -58,7 +58,7 @@ def build_tokenizer(corpus: Path) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(corpus), trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         pad_token=PAD,
         eos_token=END,
@@ -76,9 +76,14 @@ def build(corpus: Path, folder: Path, seed: int = 17) -> None:
 
     tokenizer = build_tokenizer(corpus)
     torch.manual_seed(seed)
-    ends = {"pad_token_id": tokenizer.pad_token_id, "bos_token_id": None, "eos_token_id": tokenizer.eos_token_id}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **SHAPE, **ends))
-    model.generation_config = GenerationConfig(do_sample=True, temperature=1.0, **ends)
+    ends: dict[str, Any] = {
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    config = LlamaConfig(vocab_size=len(tokenizer), **SHAPE, **ends)
+    model = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(do_sample=True, temperature=1.0, **ends)  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

@@ -1,8 +1,9 @@
-"""`python -m embedded.pack MODEL`: put a trained model into the package, in bfloat16 and without what no one reads."""
+"""`python -m embedded.pack TRAINED`: put the model that the recipe has trained into the package, in bfloat16."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parents[1] / "engine" / "models" / "weights"
@@ -30,8 +31,9 @@ def pack(model: Path, folder: Path = WEIGHTS) -> int:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Put a trained model into the package.")
-    parser.add_argument("model", type=Path, help="the folder that the recipe's model node was built to")
-    print(f"{pack(parser.parse_args().model):,} bytes in {WEIGHTS.relative_to(Path.cwd())}")
+    parser.add_argument("trained", type=Path, help="what `setwright train ... --json` printed")
+    trained = json.loads(parser.parse_args().trained.read_text(encoding="utf-8"))
+    print(f"{pack(Path(trained['model'])):,} bytes in {WEIGHTS}")
 
 
 if __name__ == "__main__":
