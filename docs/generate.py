@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/specs.md", "docs/operators.md")
+PAGES = ("README.md", "docs/specs.md", "docs/operators.md", "docs/handoff.md")
 FOLDERS = (".ci", "engine", "trainers", "embedded", "specs", "sql", "benchmarks", "docs")
 BUILT = {"__pycache__", "build"}
 PLAIN = {
@@ -27,7 +27,7 @@ PLAIN = {
     "Makefile": "quickstart, test, check, lint, types, format, bench, clean",
     "README.md": "This page",
     "constraints.txt": "The versions that are tested together",
-    "engine/models/weights": "The embedded chat model: weights, tokenizer and chat template; `make embedded` writes them",
+    "engine/models/weights": "The embedded chat model and its tokenizer; `make embedded` writes them",
     "engine/py.typed": "Says that the package has types",
     "pyproject.toml": "The package, its extras, and the rules of linter and type checker",
     "specs/setwright.schema.json": "The JSON Schema of specs, for editors; `make schema` writes it",
@@ -118,10 +118,27 @@ def operators() -> str:
     return "\n\n".join("\n\n".join(_operator(record)) for record in records)
 
 
+def targets() -> str:
+    """What each parameter of a trainer becomes at each target of a hand-off."""
+    from engine.handoff.deliver import TARGETS
+
+    foreign = [target for name, target in TARGETS.items() if name != "native"]
+    rows = [
+        (f"`{name}`", *(_at_target(target.keys.get(name), target.only.get(name)) for target in foreign))
+        for name in TARGETS["native"].keys
+    ]
+    return _table(("`native`", *(f"`{target.name}`" for target in foreign)), rows)
+
+
+def _at_target(key: str | None, only: Sequence[Any] | None) -> str:
+    said = ", ".join(f"`{part}`" for part in key.split(", ")) if key else "-"
+    return said if only is None else f"{said}; only {', '.join(f'`{value}`' for value in only)}".removeprefix("-; ")
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "tree": tree, "commands": commands, "spec-keys": spec_keys, "model-keys": model_keys, "table-keys": table_keys,
     "score-keys": score_keys, "run-keys": run_keys, "tests": test_kinds, "source-params": source_params,
-    "operators": operators,
+    "operators": operators, "targets": targets,
 }  # fmt: skip
 
 

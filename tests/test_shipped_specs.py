@@ -47,8 +47,9 @@ def load(name: str) -> Spec:
 
 
 def test_all_of_them_are_found_and_every_recipe_has_a_twin():
-    assert len(FOUND) == 9
-    assert RECIPES == ["alpaca.yaml", "curate.yaml", "deita_scorer.yaml", "magpie_deita.yaml", "quickstart.yaml", "respond.yaml"]
+    assert len(FOUND) == 11
+    names = ("alpaca", "curate", "deita_scorer", "magpie_deita", "quickstart", "respond")
+    assert RECIPES == [f"{name}.yaml" for name in names]
     assert sorted({*RECIPES, *map(twin, RECIPES)}) == FOUND
 
 

@@ -12,7 +12,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-WORDS = "the sea is wide and the night is long ; name three primary colours : red blue yellow score 1 2 3".split()
+WORDS = [
+    "the",
+    "sea",
+    "is",
+    "wide",
+    "and",
+    "night",
+    "long",
+    ";",
+    "name",
+    "three",
+    "colours",
+    ":",
+    "red",
+    "blue",
+    "1",
+    "2",
+]
 
 
 def rows_of(*rows: list[int], targets: list[list[bool]] | None = None) -> Any:
@@ -20,8 +37,8 @@ def rows_of(*rows: list[int], targets: list[list[bool]] | None = None) -> Any:
     from trainers.tokens import Tokens
 
     return Tokens(
-        np.array(sum(rows, []), np.int32),
-        np.array(sum(targets, []), bool) if targets else np.ones(sum(map(len, rows)), bool),
+        np.concatenate(rows).astype(np.int32),
+        np.concatenate(targets) if targets else np.ones(sum(map(len, rows)), bool),
         np.cumsum([0, *map(len, rows)]).astype(np.int64),
         pa.chunked_array([[f"r{i}" for i in range(len(rows))]]),
     )

@@ -118,16 +118,19 @@ def attend_by_row(
     with torch.autocast(query.device.type, enabled=False):
         if rows is None:
             return attend(*states).transpose(1, 2).to(query.dtype), None
-        lines = [_by_block(_ToLines.apply(part.transpose(1, 2).flatten(0, 1), rows), rows) for part in states]
+        lines = [_lines(part.transpose(1, 2).flatten(0, 1), rows) for part in states]
         slots = torch.cat([attend(*block).transpose(1, 2).flatten(0, 1) for block in zip(*lines, strict=True)])
-    tokens = _FromLines.apply(slots, rows).to(query.dtype)
-    return tokens.unflatten(0, (query.shape[0], query.shape[2])), None
+    tokens: Tensor = _FromLines.apply(slots, rows)  # type: ignore[no-untyped-call]
+    return tokens.to(query.dtype).reshape(query.shape[0], query.shape[2], *tokens.shape[1:]), None
 
 
-def _by_block(slots: Tensor, rows: Layout) -> list[Tensor]:
-    """`[S, heads, D]` to `[R, heads, W, D]` for each block."""
-    parts = slots.split([count * width for count, width in rows.blocks])
-    return [part.unflatten(0, block).transpose(1, 2) for part, block in zip(parts, rows.blocks, strict=True)]
+def _lines(tokens: Tensor, rows: Layout) -> list[Tensor]:
+    """`[P * L, heads, D]` to `[R, heads, W, D]` for each block."""
+    slots = _ToLines.apply(tokens, rows)  # type: ignore[no-untyped-call]
+    parts = torch.split(slots, [count * width for count, width in rows.blocks])
+    return [
+        part.reshape(*block, *part.shape[1:]).transpose(1, 2) for part, block in zip(parts, rows.blocks, strict=True)
+    ]
 
 
 class _ToLines(torch.autograd.Function):

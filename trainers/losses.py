@@ -18,7 +18,7 @@ def linear_cross_entropy(
     """Weighted NLL of `targets` under `softmax(hidden @ head.T + bias)`, at most `chunk` rows of logits at a time.
 
     The gradients are computed along with the loss, chunk by chunk, so that logits `[N, V]` never exist (Liger Kernel,
-    arXiv 2410.10989, section 3.2). The softmax is in float32; the matrix products are in autocast's type where it is on.
+    arXiv 2410.10989, section 3.2). Softmax is in float32; matrix products are in autocast's type where it is on.
 
     Args:
         hidden: `[N, H]`, last hidden states of the positions that have a target.
@@ -33,7 +33,7 @@ def linear_cross_entropy(
         both without gradients.
     """
     rows = chunk or chunk_rows(len(hidden), *head.shape)
-    loss, nll, hits = _LinearCrossEntropy.apply(hidden, head, bias, targets, weights, rows)
+    loss, nll, hits = _LinearCrossEntropy.apply(hidden, head, bias, targets, weights, rows)  # type: ignore[no-untyped-call]
     return loss, nll, hits
 
 

@@ -143,7 +143,7 @@ def _generation_config(base: Base, default: Any) -> Any:
     from transformers import GenerationConfig
 
     try:
-        return GenerationConfig.from_pretrained(base.model, **({"revision": base.revision} if base.revision else {}))
+        return GenerationConfig.from_pretrained(base.model, revision=base.revision or "main")
     except OSError:
         return default
 
@@ -178,9 +178,12 @@ def _probe(policy: Policy, base: Base) -> None:
     device = policy.head.weight.device
     first, second = torch.arange(3, 8, device=device), torch.arange(8, 11, device=device)
     positions = torch.cat([torch.arange(len(row), device=device) for row in (first, second)])
-    with torch.autocast(device.type, torch.bfloat16, enabled=policy.dtype == torch.bfloat16):
-        packed = policy.head(policy.hidden(torch.cat([first, second])[None], positions[None]))[0]
-        alone = [policy.causal(input_ids=row[None], use_cache=False).logits[0] for row in (first, second)]
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=policy.dtype == torch.bfloat16):
+            packed = policy.head(policy.hidden(torch.cat([first, second])[None], positions[None]))[0]
+            alone = [policy.causal(input_ids=row[None], use_cache=False).logits[0] for row in (first, second)]
+    except NotImplementedError as error:
+        raise HandoffError(f"{base.model} can't be trained here: {error}") from error
     if not torch.allclose(packed.float(), torch.cat(alone).float(), atol=0.05, rtol=0.05):
         raise HandoffError(
             f"rows of {base.model} in one pack see each other, or it caps or scales its logits after the output layer: "

@@ -36,6 +36,8 @@ CURES = {
     "role_order": "let user and assistant take turns, the user first; leave other rows out by a filter",
     "no_messages": "leave the rows out by a filter",
     "fully_masked": "leave the rows out by a filter, or set train_on: all",
+    "seam": "move the white space that ends the prompt or the header to the beginning of the answer, or the other way "
+    "round, in the rows or in the template",
     "over_long": "raise params.max_length, leave the rows out by a filter, or set over_long: drop or truncate",
     "cut_answer": "raise params.max_length, or set over_long: drop",
     "cut_to_nothing": "raise params.max_length, or set over_long: drop",
@@ -128,7 +130,7 @@ def _look(handoff: Handoff, config: SftConfig, tokenizer: PreTrainedTokenizerFas
     of_rows = list(_troubles(found))
     asked_for = ASKED_FOR[config.over_long]
     report.problems = [problem for problem in of_rows if problem.code not in asked_for]
-    report.problems += [*_double_bos(tokens, tokenizer), *_ends(tokens, found, tokenizer, config.max_length)]
+    report.problems += [*_double_bos(tokens, tokenizer), *_ends(tokens, found, config, tokenizer)]
     report.warnings = [problem for problem in of_rows if problem.code in asked_for] + [*_pad(tokenizer)]
     if not found.kept:
         report.problems.append(Problem("nothing_left", "no row is left to train on", CURES["nothing_left"]))
@@ -154,19 +156,24 @@ def _double_bos(tokens: Tokens, tokenizer: PreTrainedTokenizerFast) -> Iterator[
         yield _of_rows("double_bos", message, tokens, twice)
 
 
-def _ends(tokens: Tokens, found: TokenReport, tokenizer: PreTrainedTokenizerFast, most: int) -> Iterator[Problem]:
-    """Rows in which the model would never learn to end its turn: no special token is among the targets.
+def _ends(
+    tokens: Tokens, found: TokenReport, config: SftConfig, tokenizer: PreTrainedTokenizerFast
+) -> Iterator[Problem]:
+    """Rows with an answer that the model would never learn to end.
 
-    Rows that are cut have lost theirs on purpose, and are named for that.
+    An answer ends with a special token, or with one and a token of white space after it. Cut rows are not asked.
     """
     if found.masking in ("all", "completion") or not found.kept:
         return
-    specials = np.array(sorted({*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}))
-    is_end = np.isin(tokens.ids, specials) & tokens.mask
-    whole = np.diff(tokens.offsets) < most
-    without = np.flatnonzero((np.add.reduceat(is_end, tokens.offsets[:-1]) == 0) & whole)
+    is_special = np.isin(tokens.ids, sorted({*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}))
+    last = tokens.mask & ~np.append(tokens.mask[1:], False)
+    last[tokens.offsets[1:] - 1] = tokens.mask[tokens.offsets[1:] - 1]
+    ends = np.flatnonzero(last)
+    opens = ends[~(is_special[ends] | (is_special[ends - 1] & tokens.mask[ends - 1]))]
+    rows = np.unique(np.searchsorted(tokens.offsets, opens, "right") - 1)
+    without = rows[np.diff(tokens.offsets)[rows] < config.max_length] if config.over_long == "truncate" else rows
     if len(without):
-        yield _of_rows("end_of_turn", "no end of turn is among the loss targets", tokens, without)
+        yield _of_rows("end_of_turn", "the end of turn of an answer is not among its loss targets", tokens, without)
 
 
 def _pad(tokenizer: PreTrainedTokenizerFast) -> Iterator[Problem]:

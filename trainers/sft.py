@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -20,16 +19,19 @@ from trainers.config import SftConfig, from_params, to_params
 from trainers.console import Console
 from trainers.folder import Handoff, HandoffError, open_handoff
 from trainers.loop import Trainer, TrainingError
-from trainers.metrics import Metrics, Work
+from trainers.metrics import Work
 from trainers.model import save_model
 from trainers.optimizers import Optimizers
 from trainers.packing import efficiency
 from trainers.policy import Policy, build_policy
+from trainers.preflight import hashes
+from trainers.run import Run
 from trainers.template import load_tokenizer
 from trainers.tokens import tokenise
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from transformers import PreTrainedTokenizerFast
 
 
 def train(folder: Path, out: Path, *, json_lines: bool = False) -> bool:
@@ -39,43 +41,30 @@ def train(folder: Path, out: Path, *, json_lines: bool = False) -> bool:
         HandoffError: folder, base, or what `out` already holds don't allow it.
         TrainingError: loss or gradients became infinite or undefined.
     """
+    import torch
     from accelerate import Accelerator
     from accelerate.utils import set_seed
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # Without a GPU accelerate heeds a launcher only if told to use the CPU; the policy casts by itself
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
+    console = Console(json_lines=json_lines, first=accelerator.is_main_process)
     handoff = open_handoff(folder)
     config = from_params(handoff.params)
-    accelerator = Accelerator(mixed_precision="no")  # the policy casts by itself
-    console = Console(json_lines=json_lines, first=accelerator.is_main_process)
-    out.mkdir(parents=True, exist_ok=True)
-    set_seed(handoff.seed)
     tokenizer = load_tokenizer(handoff.base, config.chat_template)
-    tokens, _ = tokenise(handoff, tokenizer, config)
-    plan = Plan(tokens, config, handoff.seed, accelerator.device.type)
-    identity = _identity(handoff, config, plan, accelerator)
+    _check_hashes(handoff, hashes(tokenizer))
+    identity = _identity(handoff, config, hashes(tokenizer), accelerator.num_processes)
     if _trained_already(out, identity):
-        console.done(steps=plan.steps, model=str(out / "model"), already=True)
+        console.done(model=str(out / "model"), already=True)
         return True
+    out.mkdir(parents=True, exist_ok=True)
+    set_seed(handoff.seed)  # for fresh weights, which must be the same in all processes
     policy = build_policy(handoff.base, config, accelerator.device, len(tokenizer))
-    optimizers = Optimizers(policy, config, plan.steps)
     set_seed(handoff.seed, device_specific=True)
-    work = Work(policy.causal, float(plan.lengths.mean()), accelerator.device, accelerator.num_processes)
-    trainer = Trainer(accelerator, accelerator.prepare_model(policy), optimizers, plan, work)
-    run = _Run(trainer, policy, identity, out, console)
-    console.start(
-        steps=plan.steps,
-        rows=len(plan.lengths),
-        tokens=int(plan.lengths.sum()),
-        target_tokens=int(plan.targets.sum()),
-        packs=plan.packs,
-        pack_efficiency=efficiency(plan.lengths, plan.packs, config.max_length),
-        attention=policy.attention,
-        dtype=str(policy.dtype).removeprefix("torch."),
-        parameters=sum(parameter.numel() for parameter in policy.parameters() if parameter.requires_grad),
-        processes=accelerator.num_processes,
-        resumed_at=run.done,
-    )
+    trainer = _trainer(handoff, config, policy, tokenizer, accelerator)
+    run = Run(trainer, policy, {**identity, "plan": trainer.plan.hash}, out, console)
+    console.start(**_facts(trainer, policy), resumed_at=run.done)
     if not run.go_on():
         return False
     if accelerator.is_main_process:
@@ -83,67 +72,59 @@ def train(folder: Path, out: Path, *, json_lines: bool = False) -> bool:
         save_model(policy, tokenizer, handoff.base, out, identity)
     accelerator.wait_for_everyone()
     last = run.metrics.steps[-1]
-    console.done(steps=plan.steps, loss=last.loss, model=str(out / "model"), peak_memory=last.peak_memory)
+    console.done(steps=last.step, loss=last.loss, model=str(out / "model"), peak_memory=last.peak_memory)
     return True
 
 
-class _Run:
-    """A trainer with its checkpoints, metrics and signals."""
-
-    def __init__(self, trainer: Trainer, policy: Policy, identity: dict[str, Any], out: Path, console: Console) -> None:
-        self.trainer, self.policy, self.identity, self.out, self.console = trainer, policy, identity, out, console
-        self.accelerator = trainer.accelerator
-        self.metrics, self.done = Metrics(), 0
-        self.told_to_stop = False
-        found = checkpoint.newest(out)
-        if found:
-            self.done = checkpoint.read_record(found, identity)
-            self.metrics = checkpoint.load(found, self.accelerator.process_index, policy, trainer.optimizers)
-
-    def go_on(self) -> bool:
-        """Train to the end, or until told to stop; whether it came to the end."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        plan = self.trainer.plan
-        for step in self.trainer.steps(self.done, lambda: self.told_to_stop):
-            rows = step.window.rows
-            self.metrics.add(step.record, step.window.epoch, plan.row_ids.take(rows), plan.targets[rows], step.nll)
-            self.console.step(step.record, plan.steps)
-            self.done = step.record.step
-            due = plan.config.save_steps and self.done % plan.config.save_steps == 0
-            if (step.stop or due) and self.done < plan.steps:
-                folder = self._save()
-                if step.stop:
-                    self.console.stopped(step=self.done, checkpoint=str(folder))
-        return self.done == plan.steps
-
-    def _on_signal(self, *_: Any) -> None:
-        self.told_to_stop = True
-
-    def _save(self) -> Path:
-        partial = checkpoint.partial_of(self.out, self.done)
-        if self.accelerator.is_main_process:
-            checkpoint.begin(partial)
-        self.accelerator.wait_for_everyone()
-        checkpoint.save_process(partial, self.accelerator.process_index)
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            record = {"step": self.done, "identity": self.identity}
-            checkpoint.save_shared(partial, self.policy, self.trainer.optimizers, self.metrics, record)
-            checkpoint.finish(partial, self.out, self.done, self.trainer.plan.config.keep_checkpoints)
-        self.accelerator.wait_for_everyone()
-        return checkpoint.folder_of(self.out, self.done)
+def _trainer(
+    handoff: Handoff,
+    config: SftConfig,
+    policy: Policy,
+    tokenizer: PreTrainedTokenizerFast,
+    accelerator: Accelerator,
+) -> Trainer:
+    tokens, _ = tokenise(handoff, tokenizer, config)
+    plan = Plan(tokens, config, handoff.seed, accelerator.device.type)
+    work = Work(policy.causal, float(plan.lengths.mean()), accelerator.device, accelerator.num_processes)
+    optimizers = Optimizers(policy, config, plan.steps)
+    return Trainer(accelerator, accelerator.prepare_model(policy), optimizers, plan, work)
 
 
-def _identity(handoff: Handoff, config: SftConfig, plan: Plan, accelerator: Accelerator) -> dict[str, Any]:
+def _facts(trainer: Trainer, policy: Policy) -> dict[str, Any]:
+    """What is told before the first step."""
+    plan = trainer.plan
+    return {
+        "steps": plan.steps,
+        "rows": len(plan.lengths),
+        "tokens": int(plan.lengths.sum()),
+        "target_tokens": int(plan.targets.sum()),
+        "packs": plan.packs,
+        "pack_efficiency": efficiency(plan.lengths, plan.packs, plan.config.max_length),
+        "attention": policy.attention,
+        "dtype": str(policy.dtype).removeprefix("torch."),
+        "parameters": sum(parameter.numel() for parameter in policy.parameters() if parameter.requires_grad),
+        "processes": trainer.accelerator.num_processes,
+    }
+
+
+def _check_hashes(handoff: Handoff, found: dict[str, str]) -> None:
+    """Raises: HandoffError: the pre-flight looked at another template or tokenizer than this machine has."""
+    differing = [name for name, value in handoff.hashes.items() if found.get(name) != value]
+    if differing:
+        raise HandoffError(
+            f"the {' and the '.join(differing)} of {handoff.base.model} isn't what the pre-flight of {handoff.path} "
+            "saw: give the same base, or run `python -m trainers.preflight` again and read what it shows"
+        )
+
+
+def _identity(handoff: Handoff, config: SftConfig, found: dict[str, str], processes: int) -> dict[str, Any]:
     """What must be the same for a run to go on where another stopped; stored with checkpoints and with the model."""
     return {
         "data": handoff.fingerprint,
         "base": asdict(handoff.base),
-        "hashes": dict(handoff.hashes),
+        "hashes": found,
         "seed": handoff.seed,
-        "plan": plan.hash,
-        "processes": accelerator.num_processes,
+        "processes": processes,
         "params": to_params(config),
     }
 

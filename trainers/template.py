@@ -53,10 +53,10 @@ def load_tokenizer(base: Base, chat_template: str | None) -> PreTrainedTokenizer
     Raises:
         HandoffError: there is none, or it is not a fast one (the masks need its offsets).
     """
-    from transformers import AutoTokenizer
+    from transformers import PreTrainedTokenizerFast
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base.model, revision=base.revision or "main")
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(base.model, revision=base.revision or "main")
     except (OSError, ValueError) as error:
         raise HandoffError(f"no tokenizer can be loaded from {base.model} ({error}): check base.model") from None
     if not tokenizer.is_fast:

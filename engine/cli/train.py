@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.text import echo_json
-from engine.errors import ExitCode, SetwrightError, did_you_mean
+from engine.errors import SetwrightError, did_you_mean
 
 
 @click.command(cls=Command)
@@ -39,11 +40,12 @@ def command(spec: Path, model: str, limit: int | None, wait: bool, home: Path, a
         report = build(loaded, home, selection=f"+{model}", limit=limit, wait=wait, watch=live.watch)
     step = next(step for step in report.steps if step["step"] == model)
     folder = str(Store(home).model(step["fingerprint"])) if step["fingerprint"] else None
-    steps = [step for step in report.steps if step["state"] != "skipped" or report.exit_code != ExitCode.DONE]
+    others = [step for step in report.steps if step["detail"].startswith("not selected")]
+    steps = tuple(step for step in report.steps if step not in others)
     if as_json:
         echo_json({"build": report.build, "exit_code": report.exit_code, "model": folder, "steps": steps})
     else:
-        click.echo(render(report))
+        click.echo(render(replace(report, steps=steps)))
         if folder is not None:
             click.echo(f"{model}: {folder}")
     sys.exit(report.exit_code)

@@ -20,7 +20,7 @@ PACKAGES = ("torch", "transformers")
 
 
 class Refused(SetwrightError):
-    """The pre-flight refuses a folder."""
+    """A hand-off that is refused as it is: by the pre-flight, by its target, or by the tests of its table."""
 
     exit_code = ExitCode.FAILURES
 
@@ -35,7 +35,7 @@ def preflight(folder: Path) -> Mapping[str, Any]:
     absent = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if absent:
         raise SetwrightError(f"the pre-flight needs {' and '.join(absent)}", cure="pip install 'setwright[train]'")
-    command = [sys.executable, "-m", "trainers.preflight", str(folder)]
+    command = [sys.executable, "-P", "-m", "trainers.preflight", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     path = folder / "preflight.json"
     if done.returncode not in (0, 1) or not path.exists():

@@ -1,4 +1,4 @@
-"""Single forward passes over a batch: log-likelihood, next token, embedding, reward.
+"""Single forward passes over a batch: log-likelihood, embedding, reward; `_next_token` has one more.
 
 Causal batches are padded on the left, so that what is asked for is at the end of every row and the head can be
 computed for those positions alone; embeddings and rewards on the right, as absolute positions need it.
@@ -14,7 +14,7 @@ import torch  # noqa: TID253  loaded by `_torch` in the worker's thread, never b
 from torch.nn.utils.rnn import pad_sequence  # noqa: TID253
 
 from engine.model import Answer
-from engine.models._encoding import Choice, Conversation, Item, Passage, Scored
+from engine.models._encoding import Conversation, Item, Passage, Scored
 
 CPU_TOKENS = 1024  # padded tokens of one pass on a CPU: more fall out of its caches and run slower
 LOGITS = 1 << 29  # elements of logits held at once: 1 GiB in bfloat16, 2 GiB in float32
@@ -71,18 +71,6 @@ def token_logprobs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     parts = zip(torch.split(flat, rows), torch.split(wanted, rows), strict=True)
     picked = [part.float().log_softmax(-1).gather(-1, chosen) for part, chosen in parts]
     return torch.cat(picked).view(targets.shape)
-
-
-def next_token(model: Any, items: Sequence[Choice]) -> list[Answer]:
-    """The log-probability of each candidate as the next token, over the whole vocabulary."""
-    inputs = pad([item.ids for item in items], model, side="left")
-    logits = model(**inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
-    logprobs = logits.float().log_softmax(-1)
-    answers = []
-    for item, row in zip(items, logprobs, strict=True):
-        values = row[list(item.candidates.values())].tolist()
-        answers.append(Answer(logprobs=dict(zip(item.candidates, values, strict=True)), tokens_in=len(item.ids)))
-    return answers
 
 
 def embed(model: Any, items: Sequence[Passage], *, pooling: str, fill: int) -> list[Answer]:

@@ -82,9 +82,11 @@ def read_completion(reply: Any) -> Answer:
 def read_loglikelihood(context: str, continuation: str) -> Callable[[Any], Answer]:
     """A reader for the sum over the tokens of the continuation, told by where each token stands in the text.
 
-    A token that straddles the border counts to the continuation. The first token of a text has no log-probability
-    where the tokenizer puts none before it: it is neither in the sum nor in `tokens_out`.
+    White space at the end of the context counts to the continuation, as in lm-evaluation-harness
+    (`TemplateLM._encode_pair`), and so does a token that straddles the border. The first token of a text has no
+    log-probability where the tokenizer puts none before it: it is neither in the sum nor in `tokens_out`.
     """
+    tail = len(context + continuation) - len(context.rstrip())
 
     def read(reply: Any) -> Answer:
         logprobs = _logprobs(reply)
@@ -93,7 +95,7 @@ def read_loglikelihood(context: str, continuation: str) -> Callable[[Any], Answe
         spelt = "".join(tokens)
         if not spelt.endswith(context + continuation):  # a server may put a token (<s>) before the text
             raise _cannot("the server's tokens do not spell the text, so the continuation's can't be told", ELSEWHERE)
-        border = len(spelt) - len(continuation)
+        border = len(spelt) - tail
         ends = accumulate(len(token) for token in tokens)
         # A character that takes several tokens is spelt by the last of them; the others are "" and start at it.
         summed = [

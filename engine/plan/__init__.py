@@ -28,7 +28,7 @@ from engine.plan.estimate import estimate
 from engine.plan.files import FileHashes
 from engine.plan.fingerprints import identify, source_payload
 from engine.plan.prune import prune
-from engine.plan.resolve import resolve
+from engine.plan.resolve import handoff_steps, resolve
 from engine.plan.roots import roots_data
 from engine.plan.steps import Plan, Planned, Status, Step, Verb
 from engine.plan.trained import root_of, serve
@@ -60,12 +60,13 @@ def make_plan(
     data = _source_data(spec, store, steps, limit)
     walk = ColumnsPass(spec, served, lambda step: _source_schema(spec, store, step, data[step.name]))
     columns = walk.run(steps)
+    handed_over = walk.handed_over(handoff_steps(spec))
     if walk.problems:
         raise SpecError(walk.problems)
     planned = prune(store, spec.name, identify(spec, steps, columns, served, data))
     planned = _selected(planned, selection)
     backends |= {name: serve(name, served[name], store, planned[name].fingerprint) for name in spec.trained}
-    return Plan(spec, estimate(spec, store, planned, backends, ledger), backends, limit)
+    return Plan(spec, estimate(spec, store, planned, backends, ledger), backends, handed_over, limit)
 
 
 def _source_data(spec: Spec, store: Store, steps: list[Step], limit: int | None) -> dict[str, dict[str, Any]]:

@@ -60,6 +60,11 @@ class ColumnsPass:
         self._bind_expressions()
         return found
 
+    def handed_over(self, steps: Sequence[Step]) -> dict[str, Mapping[str, str]]:
+        """What each hand-off's trainer reads, as in `Columns.reads`; one whose table has problems is left out."""
+        known = [step for step in steps if step.sources[0] in self.views]
+        return {step.name: self._reads(step, self.views[step.sources[0]]) for step in known}
+
     def _columns(self, step: Step) -> Columns | None:
         match step.verb:
             case Verb.SOURCE:

@@ -33,7 +33,7 @@ def _judge(store: Store, spec: str, step: Planned, identities: Mapping[str, str]
     done = store.parts_done(step.fingerprint)
     if done:
         return replace(step, status=Status.PARTIAL, why=(f"{done} parts are there from a build that did not end",))
-    if store.workplace(step.fingerprint).exists():
+    if (store.workplace(step.fingerprint) / "out").exists():
         return replace(step, status=Status.PARTIAL, why=("a training that did not end goes on",))
     if last is None:
         return replace(step, status=Status.MISSING, why=("never built",))

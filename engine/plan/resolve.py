@@ -53,6 +53,24 @@ def _model_steps(model: TrainedNode) -> Iterator[Step]:
     )
 
 
+def handoff_steps(spec: Spec) -> list[Step]:
+    """The hand-offs as trainers' steps; no build runs them, but what they read is checked with the rest."""
+    return [
+        Step(
+            name=handoff.name,
+            verb=Verb.TRAIN,
+            table=handoff.name,
+            sources=(handoff.data,),
+            path=("handoffs", handoff.name),
+            operator=operator(Kind.TRAIN, handoff.trainer),
+            params=handoff.params,
+            base=handoff.base,
+            mapping=handoff.columns,
+        )
+        for handoff in spec.handoffs.values()
+    ]
+
+
 def _table_steps(table: TableNode) -> Iterator[Step]:
     path = ("tables", table.name)
     sources = table.inputs

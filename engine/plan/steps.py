@@ -136,11 +136,15 @@ def relation_of(steps: Mapping[str, Planned], identities: Mapping[str, str], tab
 
 @dataclass(frozen=True)
 class Plan:
-    """All steps of a spec in an order in which each comes after what it needs."""
+    """All steps of a spec in an order in which each comes after what it needs.
+
+    `handed_over` maps, for each hand-off, what its trainer reads to the table's column.
+    """
 
     spec: Spec
     steps: Mapping[str, Planned]
     backends: Mapping[str, Backend]
+    handed_over: Mapping[str, Mapping[str, str]]
     limit: int | None = None  # rows of each source at most
 
     def pending(self) -> list[Planned]:

@@ -100,6 +100,16 @@ class TestForm(Form):
     severity: Literal["error", "warn"] | Absent = _key("`error`, the default, stops what follows; `warn` only tells.")
 
 
+class HandoffForm(Form):
+    """A hand-off: a table, the trainer that is to read it, and the model to start from."""
+
+    data: Text | Absent = _key("The table to hand over.")
+    format: Text | Absent = _key("The trainer that reads it; its params say how to train.")
+    base: Text | Absent = _key("The model that training starts from.")
+    params: dict[str, Any] | Absent = _key("The trainer's parameters.")
+    columns: dict[str, Text] | Absent = _key("What the trainer reads: the table's column to read for it.")
+
+
 class RunForm(Form):
     """How to run; never part of a fingerprint."""
 
@@ -119,4 +129,5 @@ class SpecForm(Form):
     description: str | Absent = _key("What it is for.")
     models: dict[str, Any] | Absent = _key("Models by name.")
     tables: dict[str, Any] | Absent = _key("Tables by name.")
+    handoffs: dict[str, Any] | Absent = _key("What can be handed over to trainers elsewhere, by name.")
     run: dict[str, Any] | Absent = _key("How to run; never part of a fingerprint.")

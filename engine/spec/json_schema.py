@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from engine.operator import Kind
 from engine.registry import backend, backend_names, operator, operator_names
 from engine.spec.data_tests import DATA_TESTS
-from engine.spec.forms import NAME, ModelForm, RunForm, ScoreForm, SpecForm, TableForm, TestForm
+from engine.spec.forms import NAME, HandoffForm, ModelForm, RunForm, ScoreForm, SpecForm, TableForm, TestForm
 from engine.spec.tables import VERBS, source_params
 
 Schema = dict[str, Any]
@@ -38,6 +38,7 @@ def json_schema() -> Schema:
         "additionalProperties": _table(defs),
         "minProperties": 1,
     }
+    properties["handoffs"] |= {"propertyNames": {"pattern": f"^{NAME}$"}, "additionalProperties": _handoff(defs)}
     properties["run"] = _of(RunForm, "run", defs)
     spec |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A Setwright spec"}
     return spec | {"required": ["version", "name", "tables"], "$defs": defs}
@@ -72,6 +73,17 @@ def _table(defs: dict[str, Schema]) -> Schema:
     schema["allOf"] = [source, query]
     for kind in (Kind.GENERATE, Kind.SELECT):
         _operators(kind, schema, defs)
+    return schema
+
+
+def _handoff(defs: dict[str, Schema]) -> Schema:
+    schema = _of(HandoffForm, "handoff", defs)
+    schema["required"] = ["data", "format", "base"]
+    schema["properties"]["format"] |= {"enum": list(operator_names(Kind.TRAIN))}
+    schema["allOf"] = [
+        _when("format", name, _of(operator(Kind.TRAIN, name).params, f"format.{name}", defs), (), ())
+        for name in operator_names(Kind.TRAIN)
+    ]
     return schema
 
 

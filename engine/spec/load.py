@@ -18,6 +18,7 @@ from engine.spec.document import Document
 from engine.spec.environment import Reader
 from engine.spec.forms import NAME, SPEC_NAME, VERSION, ModelForm, RunForm, SpecForm
 from engine.spec.graph import check_cycles, read_sql
+from engine.spec.handoffs import read_handoffs
 from engine.spec.models import check_address, read_model
 from engine.spec.nodes import ModelNode, RunOptions, Spec, TableNode, TrainedNode
 from engine.spec.problems import Problems
@@ -56,6 +57,7 @@ def load_spec(path: Path) -> Spec:
     scope = Scope(problems, heads, form.tables or {})
     trained = _read_trained(forms, run, scope)
     tables = _read_tables(form, scope)
+    handoffs = read_handoffs(form, scope)
     if problems.found:
         raise SpecError(problems.found)
     return Spec(
@@ -66,6 +68,7 @@ def load_spec(path: Path) -> Spec:
         models=models,
         trained=trained,
         tables=tables,
+        handoffs=handoffs,
         run=run,
         file=path,
         document=document,

@@ -49,6 +49,18 @@ class TrainedNode:
 
 
 @dataclass(frozen=True)
+class HandoffNode:
+    """A table for a trainer elsewhere, which is to start from `base`; it is written on demand and no node to build."""
+
+    name: str
+    trainer: str
+    base: str
+    data: str
+    params: Params
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class ScoreNode:
     """A score of a table; `name` is `table.score`, and `rename` is the spec's `as:`."""
 
@@ -129,6 +141,7 @@ class Spec:
     models: Mapping[str, ModelNode]
     trained: Mapping[str, TrainedNode]
     tables: Mapping[str, TableNode]
+    handoffs: Mapping[str, HandoffNode]
     run: RunOptions
     file: Path
     document: Document = field(repr=False)

@@ -71,9 +71,13 @@ def _read_base(name: str, form: ModelForm, label: str, path: Keys, scope: Scope)
         if not form.broken("base"):
             scope.problems.add(at, f"missing ({label} starts from a model)")
         return
-    if not scope.is_model(form.base, at):
-        return
-    scope.asks(name, form.base, at)
-    head = scope.models[form.base]
+    if scope.is_model(form.base, at):
+        scope.asks(name, form.base, at)
+        check_weights(form.base, label, at, scope)
+
+
+def check_weights(base: str, label: str, path: Keys, scope: Scope) -> None:
+    """Whether a model's weights are where a trainer can reach them; a problem at `path` where they aren't."""
+    head = scope.models[base]
     if head.backend is not None and head.backend.weights is Backend.weights:
-        scope.problems.add(at, f"models.{form.base} ({head.label}) has no weights at hand, which {label} starts from")
+        scope.problems.add(path, f"models.{base} ({head.label}) has no weights at hand, which {label} starts from")

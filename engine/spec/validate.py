@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from engine.errors import did_you_mean
 from engine.spec.composer import Keys
 from engine.spec.environment import FromEnvironment, may_hold_secret
-from engine.spec.forms import Form, ModelForm, ScoreForm, TableForm
+from engine.spec.forms import Form, HandoffForm, ModelForm, ScoreForm, TableForm
 from engine.spec.problems import Problems
 from engine.spec.sentences import keys_of, nested_keys, sentence
 from engine.spec.values import Broken, describe, plain_scalar
@@ -53,7 +53,7 @@ def read_params(model: type[M], data: Any, path: Keys, owner: str, problems: Pro
 
 
 def read_own_params(
-    model: type[M], form: ModelForm | TableForm | ScoreForm, path: Keys, owner: str, problems: Problems
+    model: type[M], form: ModelForm | TableForm | ScoreForm | HandoffForm, path: Keys, owner: str, problems: Problems
 ) -> M | None:
     """The parameters under the key `params` of the mapping at `path`, or None after a problem."""
     if form.broken("params"):

@@ -23,8 +23,6 @@ import pyarrow.parquet as pq
 from engine.errors import SetwrightError
 from engine.handoff.folder import Order, write_folder
 from engine.handoff.preflight import preflight
-from engine.handoff.folder import Order, write_folder
-from engine.handoff.preflight import preflight
 from engine.plan.steps import Plan, Verb
 from engine.work.job import Job, Result
 
@@ -85,11 +83,10 @@ def _prepare(job: Job, folder: Path) -> None:
     weights = job.base.weights()
     if weights is None:
         raise SetwrightError(f"{step.label}: the weights of {step.base} are not at hand", cure="name another base")
-    params = step.params.model_dump(mode="json")
-    order = Order(step.name, job.operator.name, weights, params, job.seed, job.planned.columns.reads)
     params = {name: getattr(step.params, name) for name in type(step.params).model_fields}
     order = Order(step.name, job.operator.name, weights, params, job.seed, job.planned.columns.reads)
-    write_folder(order, job.source, folder)
+    with job.store.guard("write", folder):
+        write_folder(order, job.source, folder)
     preflight(folder)
     passed.touch()
 
@@ -142,8 +139,8 @@ def _show(job: Job, line: bytes) -> None:
         return
     progress = job.progress
     match event:
-        case {"event": "start", "steps": int(steps), **more}:
-            progress.rows, progress.unit, progress.done = steps, "steps", more.get("resumed_at", 0)
+        case {"event": "start", "steps": int(steps), "resumed_at": int(resumed_at)}:
+            progress.rows, progress.done, progress.unit = steps, resumed_at, "steps"
         case {"event": "step", "step": int(step), "loss": loss, "tokens_per_s": pace}:
             progress.done = step
             progress.note = f"loss {loss:.3f}, {pace:,.0f} tokens/s"

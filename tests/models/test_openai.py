@@ -131,7 +131,7 @@ def test_characters_of_several_tokens_count_where_they_stand():
     logprobs = {"tokens": tokens, "token_logprobs": [None, -1, -2, -4, -8, -16, -32, -64, -128, -256]}
     reply = {"choices": [{"logprobs": logprobs}], "usage": {"prompt_tokens": 9}}
     assert read_loglikelihood("a \u4f60", "\u597d")(reply).value == -(32 + 64 + 128)
-    assert read_loglikelihood("a ", "\u4f60\u597d")(reply).value == -(4 + 8 + 16 + 32 + 64 + 128)
+    assert read_loglikelihood("a ", "\u4f60\u597d")(reply).value == -(2 + 4 + 8 + 16 + 32 + 64 + 128)
 
 
 @pytest.mark.parametrize("form", [{"prompt": "x"}, {"messages": ({"role": "user", "content": "x"},)}])

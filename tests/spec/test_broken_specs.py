@@ -92,6 +92,8 @@ KINDS = [
     r"models\.\w+ \(use: \w+\) does not offer \w+, which generate: \w+ needs",
     r"missing \(.* needs a model that offers",
     r"select: \w+ asks no model",
+    # hand-offs
+    r"missing .a hand-off names the \w+",
     # tables and the graph
     "a table has one of: source, generate, select, sql",
     r"a table has one verb, and this one has \w+ already",

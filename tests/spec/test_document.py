@@ -156,10 +156,10 @@ def test_a_document_of_any_depth_is_refused_without_a_crash(read):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    (tmp_path / "quickstart.yaml").write_text("name: a")
+    (tmp_path / "curate.yaml").write_text("name: a")
     with pytest.raises(SetwrightError, match="there is no file") as error:
         Document.read(tmp_path / "quikstart.yaml")
-    assert "did you mean 'quickstart.yaml'?" in str(error.value.cure)
+    assert "did you mean 'curate.yaml'?" in str(error.value.cure)
     with pytest.raises(SetwrightError, match="can't read"):
         Document.read(tmp_path)
 

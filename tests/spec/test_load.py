@@ -7,6 +7,7 @@ import pytest
 from engine.errors import Place, SetwrightError, SpecError
 from engine.models.hashing import HashingParams
 from engine.operators.selectors.deita import DeitaParams
+from engine.operators.trainers.sft import SftParams
 from engine.sourcing import SourceParams
 from engine.spec.load import load_spec
 from engine.spec.nodes import RunOptions
@@ -40,9 +41,9 @@ def test_the_head(good):
     assert good.run == RunOptions(
         "local", workers=2, concurrency=256, endpoints={"teacher": "http://localhost:8000/v1"}
     )
-    assert good.place(("tables", "curated", "params", "budget"), of="key") == Place(str(GOOD), 31, 14)
+    assert good.place(("tables", "curated", "params", "budget"), of="key") == Place(str(GOOD), 32, 14)
     problem = good.problem(("tables", "pool", "source"), "no such file")
-    assert str(problem) == f"{GOOD}:15:13: tables.pool.source: no such file"
+    assert str(problem) == f"{GOOD}:16:13: tables.pool.source: no such file"
 
 
 def test_models(good):
@@ -107,6 +108,12 @@ def test_data_tests(good):
         (),
     ]
     assert tests[2].path == ("tables", "curated", "tests", 2)
+
+
+def test_handoffs(good):
+    (sft,) = good.handoffs.values()
+    assert (sft.name, sft.trainer, sft.data, sft.base) == ("sft", "sft", "answers", "small")
+    assert (sft.params, sft.columns) == (SftParams(epochs=2), {"messages": "talk"})
 
 
 def test_an_empty_key_counts_as_absent(load):

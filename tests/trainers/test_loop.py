@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -141,6 +142,7 @@ from test_loop import gradients, trainer_of
 from trainers.folder import Base
 from tuning import random_rows
 trainer = trainer_of(Base({base!r}), random_rows(100, 30), micro_batch_size=2, batch_size=7)
+assert trainer.accelerator.num_processes == 2
 found = gradients(trainer, {step})
 if trainer.accelerator.is_main_process:
     name = "model.model.layers.0.mlp.up_proj.weight"
@@ -151,16 +153,12 @@ if trainer.accelerator.is_main_process:
 
 @pytest.mark.slow
 def test_two_processes_have_the_gradients_of_one(base, tmp_path):
-    here = os.path.dirname(__file__)
-    step = 1
+    here, step = Path(__file__).parent, 1
+    path = [str(folder) for folder in (here, here.parent, here.parents[1])]
     script = tmp_path / "shared.py"
-    script.write_text(
-        SHARED.format(
-            path=[here, os.path.dirname(here), os.path.dirname(os.path.dirname(here))], base=base.model, step=step
-        )
-    )
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--main_process_port", "0"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    script.write_text(SHARED.format(path=path, base=base.model, step=step))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, *launch, str(script)], capture_output=True, text=True, env=env, timeout=110)
     assert done.returncode == 0, done.stderr[-3000:]
     shared = torch.tensor(json.loads(done.stdout.splitlines()[-1]))

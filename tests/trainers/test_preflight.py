@@ -106,6 +106,18 @@ def test_an_end_of_turn_outside_of_the_targets(tmp_path):
     assert set(refusals(write(tmp_path / "h", GOOD, tokenizer_of("marked", outside)))) == {"end_of_turn"}
 
 
+def test_an_end_of_turn_outside_of_the_last_answer_alone(tmp_path):
+    text = (TEMPLATES / "marked.jinja").read_text(encoding="utf-8")
+    last = text.replace("message['content'] + '<|im_end|>' }}\n{%- endgen", "message['content'] }}{% if not loop.last %}"
+                        "{{- '<|im_end|>' }}{% endif %}\n{%- endgen")  # fmt: skip
+    assert refusals(write(tmp_path / "h", GOOD, tokenizer_of("marked", last)))["end_of_turn"] == [
+        "r0",
+        "r1",
+        "r2",
+        "r3",
+    ]
+
+
 def test_no_chat_template(tmp_path):
     report = checked(write(tmp_path / "h", GOOD, tokenizer_of("marked", "")))
     (problem,) = report["problems"]

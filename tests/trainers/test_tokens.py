@@ -19,21 +19,37 @@ def rows_of(tokens):
     return [tokens.ids[a:b].tolist() for a, b in zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True)]
 
 
-def test_completions_are_tokenised_apart_from_their_prompts(tmp_path):
+def test_a_completion_is_tokenised_with_its_prompt_and_split_by_offsets(tmp_path):
     tokenizer = tokenizer_of("marked")
-    folder = write(tmp_path / "h", {"prompt": ["It is "], "completion": ["42."]}, tokenizer, format="completion")
+    folder = write(tmp_path / "h", {"prompt": ["It is"], "completion": [" 42 — Köln."]}, tokenizer, format="completion")
     tokens, report = run(folder)
-    prompt, completion = (tokenizer(text, add_special_tokens=False).input_ids for text in ("It is ", "42.<|im_end|>"))
-    assert rows_of(tokens) == [prompt + completion]
-    assert tokens.mask.tolist() == [False] * len(prompt) + [True] * len(completion)
+    prompt, whole = (tokenizer(t, add_special_tokens=False).input_ids for t in ("It is", "It is 42 — Köln.<|im_end|>"))
+    assert rows_of(tokens) == [whole]
+    assert tokens.mask.tolist() == [False] * len(prompt) + [True] * (len(whole) - len(prompt))
     assert report.masking == "completion"
+
+
+def test_a_prompt_that_has_other_ids_alone_is_refused(tmp_path):
+    columns = {"prompt": ["It is", "What is ", ""], "completion": [" 42.", "12 + 30?", "It is 42."]}
+    folder = write(tmp_path / "h", columns, tokenizer_of("marked"), format="completion")
+    tokens, report = run(folder, scan)  # " 12" is one token or begins with one: "What is " alone ends in another
+    assert tokens.row_ids.to_pylist() == ["r0", "r2"]
+    assert report.troubles["seam"].rows == ["r1"]
+
+
+def test_an_answer_that_joins_its_header_is_refused(tmp_path):
+    header = "{% for m in messages %}{{ m['role'] }}:{% generation %}{{ m['content'] }}{% endgeneration %}{% endfor %}"
+    rows = [talk("a", " It is 42."), talk("a", "It is 42.")]  # byte-level BPE begins words with their space
+    joins = header.replace("}}:", "}}: ")
+    _, report = run(write(tmp_path / "h", {"messages": rows}, tokenizer_of("marked", joins)), scan)
+    assert (report.kept, report.troubles["seam"].rows) == (1, ["r1"])
 
 
 def test_both_formats_keep_the_order_of_the_rows(tmp_path):
     columns = {
         "messages": [talk("a", "b"), None, talk("c", "d")],
-        "prompt": [None, "It is ", None],
-        "completion": [None, "42.", None],
+        "prompt": [None, "It is", None],
+        "completion": [None, " 42.", None],
     }
     tokens, _ = run(write(tmp_path / "h", columns, tokenizer_of("marked"), format="both"))
     assert tokens.row_ids.to_pylist() == ["r0", "r1", "r2"]

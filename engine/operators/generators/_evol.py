@@ -32,7 +32,7 @@ WRITES = {
     "completion": pa.string(),  # the score as a digit
 }
 _FIELD = re.compile(r"\{(\w+)\}")
-_LINE = re.compile(r"^\W*\[(?:Response\s+)?(\d+)\]\W*Score:\W*(\d+)\W*$", re.MULTILINE | re.IGNORECASE)
+_LINE = re.compile(r"^[ \t*]*\[(?:Response )?(\d+)\][ \t*]*Score:[ \t*]*(\d+)(?![\d.,/]*\d)", re.MULTILINE)
 
 
 class EvolParams(Params):
@@ -147,7 +147,8 @@ async def rank(
 def read_scores(reply: str, count: int) -> list[int] | None:
     """The score of each place, from lines `[k] Score: s` or `[Response k] Score: s`; None if the reply lacks any.
 
-    A reply counts as a whole or not at all: scores mean something only beside each other.
+    What follows a score on its line is not read, unless it makes another number of it (3.5, 4/5). A reply counts as a
+    whole or not at all: scores mean something only beside each other.
     """
     lines = [(int(place), int(score)) for place, score in _LINE.findall(reply)]
     found = dict(lines)

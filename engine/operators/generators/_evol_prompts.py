@@ -7,7 +7,7 @@ HARDER = {
     "constraints": "Add one more constraint or requirement.",
     "deepening": "Where it asks about an issue, ask for more depth and breadth.",
     "concretising": "Replace a general notion by a more specific one.",
-    "reasoning": "If it can be solved in a few simple steps, rewrite it so that it asks for several steps of reasoning.",
+    "reasoning": "If a few simple steps solve it, rewrite it so that it asks for several steps of reasoning.",
 }
 BETTER = {
     "helpfulness": "Make it more helpful to the one who asks.",
@@ -18,8 +18,8 @@ BETTER = {
 }
 
 EVOLVE_INSTRUCTION = """\
-Rewrite the prompt below into one that is a little harder for an AI assistant, but reasonable: a person must be able to \
-understand it and to answer it.
+Rewrite the prompt below into one that is a little harder for an AI assistant, but reasonable: a person must be able \
+to understand it and to answer it.
 
 How to make it harder: {method}
 

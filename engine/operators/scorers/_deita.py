@@ -107,7 +107,8 @@ async def score_turns(name: str, prompt: str, turns: Sequence[Turn], params: Sco
     Raises:
         RowError: the prompt can't be cut to `max_length`, or a digit can't be seen.
     """
-    readings = await all_of([_score_turn(prompt, turn, params, ctx) for turn in turns])
+    calls = [_score_turn(prompt, turn, params, ctx) for turn in turns]
+    readings = [await calls[0]] if len(calls) == 1 else await all_of(calls)  # no task for a single call
     scores = [reading.score for reading in readings]
     total = {"sum": math.fsum(scores), "mean": math.fsum(scores) / len(scores), "max": max(scores)}[params.agg]
     mass = min(reading.mass for reading in readings)

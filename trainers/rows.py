@@ -1,0 +1,70 @@
+"""Tokenised rows in flat arrays, and the report on what became of the rows of a hand-off folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+NAMED = 10
+"""Rows that a problem names."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Rows of different lengths in flat arrays; row i is `ids[offsets[i]:offsets[i + 1]]`."""
+
+    ids: npt.NDArray[np.int32]  # [total]
+    mask: npt.NDArray[np.bool_]  # [total]: the token is a loss target
+    offsets: npt.NDArray[np.int64]  # [rows + 1]
+    row_ids: pa.ChunkedArray  # string [rows]
+
+
+@dataclass
+class Trouble:
+    """Rows that have the same thing wrong with them: how many, the first of them, and what it is of the first."""
+
+    message: str
+    count: int = 0
+    rows: list[str] = field(default_factory=list)
+
+    def add(self, row_id: str) -> None:
+        """Count a row."""
+        self.count += 1
+        if len(self.rows) < NAMED:
+            self.rows.append(row_id)
+
+
+@dataclass
+class TokenReport:
+    """What became of the rows. `kept` are trained on; `troubles` are by their codes."""
+
+    masking: str
+    rows: int = 0
+    kept: int = 0
+    tokens: int = 0
+    targets: int = 0
+    longest: int = 0
+    over_long: int = 0
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+
+    def add(self, code: str, row_id: str, message: str) -> None:
+        """Count a row that has something wrong with it."""
+        self.troubles.setdefault(code, Trouble(message)).add(row_id)
+
+
+def joined(parts: list[Tokens]) -> Tokens:
+    """All rows of `parts`, which is emptied on the way: an array and its copy are never there as a whole."""
+    lengths = [np.diff(part.offsets) for part in parts]
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([np.empty(0, np.int64), *lengths]))]).astype(np.int64)
+    row_ids = pa.chunked_array([chunk for part in parts for chunk in part.row_ids.chunks], pa.string())
+    ids, mask = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.bool_)
+    end = int(offsets[-1])
+    while parts:
+        part = parts.pop()
+        begin = end - len(part.ids)
+        ids[begin:end], mask[begin:end] = part.ids, part.mask
+        end = begin
+    return Tokens(ids, mask, offsets, row_ids)
