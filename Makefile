@@ -10,7 +10,7 @@ UV := UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --pytho
 quickstart: $(VENV)/train  ## set up, run the whole circle offline, say what to try next
 	$(BIN)/setwright build specs/quickstart.yaml
 	@$(BIN)/setwright sql specs/quickstart.yaml funnel
-	@$(BIN)/setwright sql specs/quickstart.yaml "SELECT * FROM summary"
+	@$(BIN)/setwright sql specs/quickstart.yaml "SELECT model, questions, right_share FROM summary"
 	@echo
 	@echo "Try next:"
 	@echo "  $(BIN)/setwright show specs/quickstart.yaml curated"

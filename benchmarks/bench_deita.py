@@ -24,6 +24,7 @@ from _measure import headline, measured, medians, script, show, verdict
 
 TIMES, DIFFERENCE = 8, 1e-3
 WARM_UP = 16
+LONGEST = 200  # characters of a response
 WEIGHTS = Path(__file__).parents[1] / "engine" / "models" / "weights"
 SPEC = """
 version: 1
@@ -111,11 +112,14 @@ def transformers_quiet() -> None:
 
 
 def write_rows(path: Path, count: int, seed: int) -> None:
-    """Short rows: an instruction, and a response of one sentence."""
+    """Short rows: an instruction, and a response of about one sentence."""
     found = ((i, row) for i, row in enumerate(rows(count, seed)))
     write_jsonl(
         path,
-        ({"number": i, "instruction": r["instruction"], "response": r["output"].partition(". ")[0]} for i, r in found),
+        (
+            {"number": i, "instruction": r["instruction"], "response": r["output"].partition(". ")[0][:LONGEST]}
+            for i, r in found
+        ),
     )
 
 

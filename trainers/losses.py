@@ -95,11 +95,8 @@ def _chunk(
     hits = logits.argmax(-1) == targets
     if any(grad is not None for grad in grads):
         # d nll / d logits = softmax - one-hot, made in the logits' own memory
-        slope = (
-            logits.sub_(log_sum.unsqueeze(-1))
-            .exp_()
-            .scatter_add_(-1, at_target, torch.full_like(nll, -1.0).unsqueeze(-1))
-        )
+        slope = logits.sub_(log_sum.unsqueeze(-1)).exp_()
+        slope.scatter_add_(-1, at_target, torch.full_like(at_target, -1, dtype=torch.float32))
         slope.mul_(weights.unsqueeze(-1))
         to_hidden, to_head, to_bias = grads
         narrow = slope.to(dtype)

@@ -49,7 +49,7 @@ def test_the_list_and_an_unknown_name(tmp_path):
     lines = run("init", "--list").out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == SHIPPED
     assert all(len(line.split()) > 3 for line in lines), "each says what it does"
-    outcome = run("init", tmp_path, "--from", "quikstart")
+    outcome = run("init", tmp_path, "--from", "curat")
     assert (outcome.code, "(did you mean 'curate'?)" in outcome.err) == (2, True)
     assert files(tmp_path) == {}
 

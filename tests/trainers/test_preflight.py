@@ -108,8 +108,10 @@ def test_an_end_of_turn_outside_of_the_targets(tmp_path):
 
 def test_an_end_of_turn_outside_of_the_last_answer_alone(tmp_path):
     text = (TEMPLATES / "marked.jinja").read_text(encoding="utf-8")
-    last = text.replace("message['content'] + '<|im_end|>' }}\n{%- endgen", "message['content'] }}{% if not loop.last %}"
-                        "{{- '<|im_end|>' }}{% endif %}\n{%- endgen")  # fmt: skip
+    end = "{% if not loop.last %}{{- '<|im_end|>' }}{% endif %}"
+    last = text.replace(
+        "message['content'] + '<|im_end|>' }}\n{%- endgen", "message['content'] }}" + end + "{%- endgen"
+    )
     assert refusals(write(tmp_path / "h", GOOD, tokenizer_of("marked", last)))["end_of_turn"] == [
         "r0",
         "r1",
