@@ -53,6 +53,7 @@ class Build:
         self._gates = {name: Gate(self.plan.backends[name], self.ledger, self.stop) for name in given}
         self._runner = LocalRunner(self.plan.spec.run.workers, self.stop)
         self._workshop = Workshop(self.plan, self._runner)
+        self._making: dict[str, asyncio.Lock] = {}
         self._fatal: SetwrightError | None = None
 
     async def run(self) -> None:
@@ -114,6 +115,10 @@ class Build:
 
     async def _step(self, planned: Planned) -> None:
         identity = fingerprint(planned.payload(self.identities))
+        async with self._making.setdefault(identity, asyncio.Lock()):  # of two names for one thing, the second finds it
+            await self._make(planned, identity)
+
+    async def _make(self, planned: Planned, identity: str) -> None:
         if self._is_there(planned, identity):
             return
         self.store.remove(incomplete(identity))

@@ -225,3 +225,10 @@ def test_a_selection_that_drops_everything(project):
     project.spec(SPEC.replace("n_words >= 3", "n_words >= 3000").replace("min: 1", "min: 0"))
     assert project.build().exit_code == 0
     assert project.sql("SELECT count(*) FROM texts") == [(0,)]
+
+
+def test_tables_of_one_content_are_made_once(project):
+    project.spec("tables:\n" + "".join(f"  t{i}: {{source: data.jsonl, scores: [length]}}\n" for i in range(6)))
+    states = project.states()
+    assert sorted(states[f"t{i}"] for i in range(6)) == ["built"] + ["cached"] * 5
+    assert sorted(states[f"t{i}.length"] for i in range(6)) == ["built"] + ["cached"] * 5
