@@ -86,6 +86,13 @@ def score_keys() -> str:
     return _keys(ScoreForm)
 
 
+def handoff_keys() -> str:
+    """The keys of a hand-off."""
+    from engine.spec.forms import HandoffForm
+
+    return _keys(HandoffForm)
+
+
 def run_keys() -> str:
     """The keys of `run`."""
     from engine.spec.forms import RunForm
@@ -137,7 +144,8 @@ def _at_target(key: str | None, only: Sequence[Any] | None) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "tree": tree, "commands": commands, "spec-keys": spec_keys, "model-keys": model_keys, "table-keys": table_keys,
-    "score-keys": score_keys, "run-keys": run_keys, "tests": test_kinds, "source-params": source_params,
+    "score-keys": score_keys, "handoff-keys": handoff_keys,
+    "run-keys": run_keys, "tests": test_kinds, "source-params": source_params,
     "operators": operators, "targets": targets,
 }  # fmt: skip
 
