@@ -49,11 +49,12 @@ def ours(folder: Path, model: str) -> tuple[float, list[list[float]]]:
 
     seconds = 0.0
     for data in ("warm_up", "rows"):
-        spec, home = folder / f"{data}.yaml", folder / f"home-{data}"
+        spec = folder / f"{data}.yaml"
         spec.write_text(SPEC.format(model=model, data=f"{data}.jsonl"))
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             home = Path(temporary)
             report = build(load_spec(spec), home)
+            assert report.exit_code == 0, report.steps
             seconds = max(step["seconds"] for step in report.steps)
             ledger = Ledger(home)
             con = connect(Store(home), ledger, "deita")
