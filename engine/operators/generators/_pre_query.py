@@ -1,7 +1,7 @@
 """What stands before a user's message: Magpie's prompts, by family or read off any chat template; and where to stop.
 
 A model that is given this text, as a raw completion, writes the user's message itself. The families and their stop
-texts are those of the official scripts (github.com/magpie-align/magpie, exp/). No sampling is decided here.
+texts follow the official scripts (github.com/magpie-align/magpie). No sampling is decided here.
 """
 
 from __future__ import annotations
