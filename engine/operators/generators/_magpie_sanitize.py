@@ -1,8 +1,8 @@
 """Magpie's sanitizer: from what Llama 3.x or Gemma 2 wrote as the user to one clean instruction.
 
 The rules and their order follow those of the official scripts (magpie-align/magpie) as they are described, not their
-expressions. One of these asks for more than it means to (an answer marker needs a second colon); here a marker is a line
-that begins with the word and a colon.
+expressions. One of these asks for more than it means to (an answer marker needs a second colon); here a marker is a
+line that begins with the word and a colon.
 """
 
 from __future__ import annotations
