@@ -140,7 +140,7 @@ def cpu_seconds() -> float:
 
 def equal_rows(ours: Path, theirs: Path, n: int) -> int:
     """Of the first `n` rows, how many have the same ids and the same mask on both sides."""
-    sides = [np.load(ours), np.load(theirs)]
+    sides = [dict(np.load(side)) for side in (ours, theirs)]  # an open archive reads an array anew at each access
     rows = [
         [(a["ids"][i:j].tolist(), a["mask"][i:j].tolist()) for i, j in itertools.pairwise(a["offsets"][: n + 1])]
         for a in sides

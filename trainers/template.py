@@ -6,10 +6,12 @@ the conversation up to each assistant turn. The header of a turn is outside of i
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from trainers.folder import Base, HandoffError
@@ -27,6 +29,9 @@ PLAIN = (
     "{% else %}{{ message['content'] }}{% endif %}{% endfor %}"
 )
 """`chat_template: plain`: contents one after the other, the end of text after each answer."""
+
+GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
+"""What the configuration of a tokenizer names that is nothing but its tokenizer.json."""
 
 MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
@@ -53,10 +58,8 @@ def load_tokenizer(base: Base, chat_template: str | None) -> PreTrainedTokenizer
     Raises:
         HandoffError: there is none, or it is not a fast one (the masks need its offsets).
     """
-    from transformers import PreTrainedTokenizerFast
-
     try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(base.model, revision=base.revision or "main")
+        tokenizer = _tokenizer_class(base.model).from_pretrained(base.model, revision=base.revision or "main")
     except (OSError, ValueError) as error:
         raise HandoffError(f"no tokenizer can be loaded from {base.model} ({error}): check base.model") from None
     if not tokenizer.is_fast:
@@ -65,6 +68,18 @@ def load_tokenizer(base: Base, chat_template: str | None) -> PreTrainedTokenizer
     if chosen is not None:
         tokenizer.chat_template = PLAIN if chosen == "plain" else chosen
     return cast("PreTrainedTokenizerFast", tokenizer)
+
+
+def _tokenizer_class(model: str) -> Any:
+    """The class that serving would use too: a family's own may tokenise otherwise than the generic one.
+
+    A folder that names the generic class is loaded by it: looking for a family's imports torch, 270 MiB.
+    """
+    import transformers
+
+    config = Path(model) / "tokenizer_config.json"
+    named = json.loads(config.read_text(encoding="utf-8")).get("tokenizer_class") if config.is_file() else None
+    return transformers.PreTrainedTokenizerFast if named in GENERIC else transformers.AutoTokenizer
 
 
 class Renderer:

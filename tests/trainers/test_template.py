@@ -107,3 +107,15 @@ def test_plain_joins_contents_and_ends_the_answer(tmp_path):
     tokens, loaded = tokens_of(folder, chat_template="plain")
     assert loaded.decode(tokens.ids) == "Score: 3<|im_end|>"
     assert targets(tokens, loaded) == ["3<|im_end|>"]
+
+
+def test_a_family_with_a_tokenizer_of_its_own_is_tokenised_as_it_is_served(tmp_path):
+    from transformers import AutoTokenizer
+
+    folder = write(tmp_path / "h", {"messages": [talk("a", "b")]}, tokenizer_of("chatml"))
+    config = folder / "base" / "tokenizer_config.json"
+    config.write_text(config.read_text().replace('"TokenizersBackend"', '"GPT2Tokenizer"'))
+    loaded = load_tokenizer(open_handoff(folder).base, None)
+    served = AutoTokenizer.from_pretrained(folder / "base")
+    assert type(loaded) is type(served)
+    assert loaded.backend_tokenizer.to_str() == served.backend_tokenizer.to_str()
