@@ -22,6 +22,7 @@ import numpy as np
 from trainers.config import SftConfig, from_params
 from trainers.folder import Handoff, HandoffError, open_handoff, record_hashes, write_atomically
 from trainers.preflight_report import markdown
+from trainers.rows import NAMED
 from trainers.tokens import ASKED_FOR, TokenReport, Tokens, load_tokenizer, scan
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _look(handoff: Handoff, config: SftConfig, tokenizer: PreTrainedTokenizerFas
         target_tokens=found.targets,
         longest=found.longest,
         over_long=found.over_long,
-        truncated=0 if config.over_long == "drop" else found.over_long,
+        truncated=found.over_long if config.over_long == "truncate" else 0,
         fully_masked=found.troubles["fully_masked"].count if "fully_masked" in found.troubles else 0,
         examples=[_example(tokens, row, tokenizer) for row in range(min(EXAMPLES, found.kept))],
     )
@@ -187,7 +188,7 @@ def _pad(tokenizer: PreTrainedTokenizerFast) -> Iterator[Problem]:
 
 
 def _of_rows(code: str, message: str, tokens: Tokens, rows: np.ndarray) -> Problem:
-    named = tuple(tokens.row_ids[int(row)].as_py() for row in rows[:10])
+    named = tuple(tokens.row_ids[int(row)].as_py() for row in rows[:NAMED])
     return Problem(code, message, CURES[code], named, len(rows))
 
 

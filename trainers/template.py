@@ -37,7 +37,7 @@ MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 
 class RowError(Exception):
-    """A row that can't be rendered or masked; `code` is a key of `preflight.MESSAGES`."""
+    """A row that can't be rendered or masked; `code` is a key of `preflight.CURES`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -7,6 +7,9 @@ from project import Project
 from story import run
 from tiny_model import build_tiny_model
 
+from engine.cli.handoff import command
+from engine.handoff.deliver import TARGETS
+
 SPEC = """
 models:
   tiny: {use: transformers, model: tiny, params: {dtype: float32}}
@@ -31,6 +34,11 @@ def project(tmp_path_factory):
 def built(project):
     run("build", project.file, "--home", project.home)
     return project
+
+
+def test_the_command_names_every_target():
+    (to,) = (option for option in command.params if option.name == "target")
+    assert set(to.type.choices) == set(TARGETS)
 
 
 def test_what_is_not_built_is_named(project, tmp_path):

@@ -77,6 +77,7 @@ def test_an_answer_that_truncation_cuts(tmp_path, over_long, problems, warnings)
     rows = [*GOOD["messages"], talk("a", "blue " * 60)]
     folder = write(tmp_path / "h", {"messages": rows}, tokenizer_of("marked"), max_length=64, over_long=over_long)
     report = checked(folder)
+    assert (report["over_long"], report["truncated"]) == (1, int(over_long == "truncate"))
     assert {problem["code"] for problem in report["problems"]} == problems
     assert {warning["code"] for warning in report["warnings"]} == warnings
     assert all(found["rows"] == ["r4"] for found in report["problems"] + report["warnings"])

@@ -1,4 +1,4 @@
-"""Rows to ids and masks: formats, rows that are too long, what the report counts, and TRL's own masks."""
+"""Rows to ids and masks: formats, rows that are too long, what the report counts, and transformers' own masks."""
 
 import numpy as np
 import pytest
@@ -94,7 +94,7 @@ def test_bad_rows_cost_the_good_ones_nothing_in_a_scan(tmp_path):
         run(folder)
 
 
-def test_masks_equal_those_of_transformers_and_trl(tmp_path):
+def test_masks_equal_those_of_transformers(tmp_path):
     rows = [talk("Name three colours.", "Red, blue.", "More?", "Köln — €."), talk("12 + 30?", "42")]
     tokenizer = tokenizer_of("marked")
     tokens, _ = run(write(tmp_path / "h", {"messages": rows}, tokenizer))

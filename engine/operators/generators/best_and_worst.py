@@ -13,7 +13,7 @@ import pyarrow as pa
 from engine.errors import RowError
 from engine.model import Capability, Message
 from engine.operator import Context, Params, Reads, Row, generator
-from engine.operators.generators._answers import all_of
+from engine.operators._answers import all_of
 from engine.schema import MESSAGES, MESSAGES_TYPE, ColumnType, is_list, is_text
 
 TEXTS_TYPE = ColumnType("list<string>", lambda t: is_list(t) and is_text(t.value_type))

@@ -17,7 +17,7 @@ import pyarrow as pa
 from engine.errors import ModelError, RowError
 from engine.model import Answer, Capability, Message, Sampling
 from engine.operator import Context, Reads, Row, generator
-from engine.operators.generators._answers import all_of
+from engine.operators._answers import all_of
 from engine.operators.generators._magpie_params import ATTEMPTS, MagpieParams
 from engine.operators.generators._magpie_sanitize import sanitize
 from engine.operators.generators._magpie_tasks import PLAIN, SEVERAL_ROUNDS, SYSTEM_TEXTS, Setting, Task, by_share

@@ -5,7 +5,6 @@ A row's prompt is a string (one user turn) or a conversation. How a reply is dra
 
 from __future__ import annotations
 
-import asyncio
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +14,7 @@ from pydantic import Field, model_validator
 from engine.errors import RowError
 from engine.model import Answer, Capability, Message, Sampling
 from engine.operator import Context, Params, Reads, Row, generator
+from engine.operators._answers import all_of
 from engine.schema import MESSAGES, PROMPT_TYPE
 
 WRITES = {
@@ -69,10 +69,8 @@ async def respond(row: Row, params: RespondParams, ctx: Context) -> list[dict[st
     """
     turns = prompt_turns(row["prompt"], params.system)
     calls = [ctx.model.chat(turns, draw=ctx.draw(row["row_id"], k), sampling=params.sampling) for k in range(params.n)]
-    if params.n == 1:  # no task for a single call
-        return [_child(turns, await calls[0], 0)]
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    return [_child(turns, _good(answer), k) for k, answer in enumerate(answers)]
+    answers = [await calls[0]] if params.n == 1 else await all_of(calls)  # no task for a single call
+    return [_child(turns, answer, k) for k, answer in enumerate(answers)]
 
 
 def prompt_turns(prompt: str | list[dict[str, Any]] | None, system: str | None) -> list[Message]:
@@ -86,12 +84,6 @@ def prompt_turns(prompt: str | list[dict[str, Any]] | None, system: str | None) 
         raise RowError("there is no prompt to answer: it is null, empty, or has no turn before the assistant's")
     # Arrow gives every turn all fields of the struct; a server takes an absent field, not a null one.
     return [{field: value for field, value in turn.items() if value is not None} for turn in given]
-
-
-def _good(answer: Answer | BaseException) -> Answer:
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
 
 
 def _child(turns: list[Message], answer: Answer, k: int) -> dict[str, Any]:

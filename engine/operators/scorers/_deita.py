@@ -17,7 +17,7 @@ from pydantic import Field
 
 from engine.errors import RowError
 from engine.operator import Context, Params
-from engine.operators.generators._answers import all_of
+from engine.operators._answers import all_of
 
 DIGITS = ("1", "2", "3", "4", "5", "6")
 COMPLEXITY = (
