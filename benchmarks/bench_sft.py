@@ -69,11 +69,11 @@ def train_with_trl(handoff: Path, packs: int) -> None:
     import trl
     from datasets import Dataset
 
-    from trainers.config import from_params
-    from trainers.folder import open_handoff
+    from trainers.config import SftConfig, from_params
+    from trainers.data.folder import open_handoff
 
     opened = open_handoff(handoff)
-    config = from_params(opened.params)
+    config = from_params(SftConfig, opened.params)
     tokenizer = transformers.AutoTokenizer.from_pretrained(opened.base.model)
     talks = pq.read_table(handoff / opened.files[0].path)["messages"].to_pylist()
     texts = [tokenizer.apply_chat_template(talk, tokenize=False) for talk in talks]

@@ -28,7 +28,7 @@ from _measure import HERE, headline, measured, script, show, verdict
 sys.path.insert(0, str(HERE.parent))
 
 ALPACA = HERE.parent.parent / "shared" / "data" / "instructions" / "alpaca_52k.parquet"
-TEMPLATE = HERE.parent / "tests" / "trainers" / "templates" / "marked.jinja"
+TEMPLATE = HERE.parent / "tests" / "trainers" / "data" / "templates" / "marked.jinja"
 LENGTH = 1024
 ROWS = 52_002
 IGNORED = -100
@@ -86,15 +86,15 @@ def tokenizer(texts: Iterator[str]) -> Any:
 
 def ours(folder: Path, masks: Path) -> dict[str, float]:
     """Setwright's side, in this process: rows to packs."""
-    from trainers.config import from_params
-    from trainers.folder import open_handoff
-    from trainers.packing import best_fit, efficiency
-    from trainers.tokens import load_tokenizer, tokenise
+    from trainers.config import SftConfig, from_params
+    from trainers.data.folder import open_handoff
+    from trainers.data.packing import best_fit, efficiency
+    from trainers.data.tokens import load_tokenizer, tokenise
 
     handoff = open_handoff(folder)
     loaded = load_tokenizer(handoff.base, None)
     began, cpu = time.perf_counter(), cpu_seconds()
-    tokens, _ = tokenise(handoff, loaded, from_params(handoff.params))
+    tokens, _ = tokenise(handoff, loaded, from_params(SftConfig, handoff.params))
     lengths = np.diff(tokens.offsets)
     packs = len(best_fit(lengths, LENGTH)[1]) - 1
     took = {"seconds": time.perf_counter() - began, "cpu": cpu_seconds() - cpu}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-TEMPLATES = Path(__file__).parent / "trainers" / "templates"
+TEMPLATES = Path(__file__).parent / "trainers" / "data" / "templates"
 SPECIAL = {
     "llama3": ("<|begin_of_text|>", "<|eot_id|>", ("<|start_header_id|>", "<|end_header_id|>")),
     "chatml": (None, "<|im_end|>", ("<|im_start|>",)),

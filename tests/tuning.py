@@ -33,8 +33,8 @@ WORDS = [
 
 
 def rows_of(*rows: list[int], targets: list[list[bool]] | None = None) -> Any:
-    """`trainers.tokens.Tokens` of rows of ids; every token a target unless said otherwise."""
-    from trainers.tokens import Tokens
+    """`trainers.data.tokens.Tokens` of rows of ids; every token a target unless said otherwise."""
+    from trainers.data.tokens import Tokens
 
     return Tokens(
         np.concatenate(rows).astype(np.int32),

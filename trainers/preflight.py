@@ -8,7 +8,6 @@ refused. Nothing is repaired here.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -20,10 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainers.config import SftConfig, from_params
-from trainers.folder import Handoff, HandoffError, open_handoff, record_hashes, write_atomically
+from trainers.data.folder import Handoff, open_handoff, record_hashes, write_atomically
+from trainers.data.rows import NAMED
+from trainers.data.template import hashes
+from trainers.data.tokens import ASKED_FOR, TokenReport, Tokens, load_tokenizer, scan
+from trainers.errors import HandoffError
 from trainers.preflight_report import markdown
-from trainers.rows import NAMED
-from trainers.tokens import ASKED_FOR, TokenReport, Tokens, load_tokenizer, scan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -97,7 +98,7 @@ def check(folder: Path) -> Report:
     """
     handoff = open_handoff(folder)
     try:
-        config = from_params(handoff.params)
+        config = from_params(SftConfig, handoff.params)
         tokenizer = load_tokenizer(handoff.base, config.chat_template)
         report = _look(handoff, config, tokenizer)
         record_hashes(handoff, hashes(tokenizer))
@@ -106,12 +107,6 @@ def check(folder: Path) -> Report:
     write_atomically(folder / "preflight.json", json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n")
     write_atomically(folder / "preflight.md", markdown(handoff.name, report))
     return report
-
-
-def hashes(tokenizer: PreTrainedTokenizerFast) -> dict[str, str]:
-    """SHA-256 of the chat template's text and of the tokenizer as JSON: what decides ids and masks."""
-    texts = {"template": str(tokenizer.chat_template or ""), "tokenizer": tokenizer.backend_tokenizer.to_str()}
-    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
 
 def _look(handoff: Handoff, config: SftConfig, tokenizer: PreTrainedTokenizerFast) -> Report:

@@ -1,162 +1,60 @@
-"""`python -m trainers.sft FOLDER --out OUT`: supervised fine-tuning of a hand-off folder, alone or under a launcher.
-
-Exit codes: 0 trained, 1 can't train (the reason is on standard error), 2 wrong usage, 130 told to stop, with a
-checkpoint from which the same command goes on.
-"""
+"""`python -m trainers.sft FOLDER --out OUT`: supervised fine-tuning of a hand-off folder."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trainers import checkpoint
-from trainers.batches import Plan
-from trainers.config import SftConfig, from_params, to_params
-from trainers.console import Console
-from trainers.folder import Handoff, HandoffError, open_handoff
-from trainers.loop import Trainer, TrainingError
-from trainers.metrics import Work
-from trainers.model import save_model
-from trainers.optimizers import Optimizers
-from trainers.packing import efficiency
-from trainers.policy import Policy, build_policy
-from trainers.preflight import hashes
-from trainers.run import Run
-from trainers.template import load_tokenizer
-from trainers.tokens import tokenise
+import numpy as np
+import pyarrow as pa
+
+from trainers.config import SftConfig
+from trainers.data.batches import Batch
+from trainers.data.plan import Plan, Window
+from trainers.data.tokens import tokenise
+from trainers.loop.command import Given, Recipe, main
+from trainers.loop.objective import ROWS, Floats, Objective, Report
+from trainers.losses.reductions import weigh
+from trainers.model.policy import Policy, Scored
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
-    from transformers import PreTrainedTokenizerFast
+    from torch import Tensor
 
 
-def train(folder: Path, out: Path, *, json_lines: bool = False) -> bool:
-    """Train, from the newest checkpoint in `out` if there is one; whether it is finished, or was told to stop.
+class NextToken(Objective):
+    """The NLL of the targets, averaged over the whole optimiser step as `reduction` says."""
 
-    Raises:
-        HandoffError: folder, base, or what `out` already holds don't allow it.
-        TrainingError: loss or gradients became infinite or undefined.
-    """
-    import torch
-    from accelerate import Accelerator
-    from accelerate.utils import set_seed
-    from transformers.utils import logging
+    rows = pa.schema([*ROWS, ("loss", pa.float32())])
+    """`loss`: the mean NLL of the row's targets when it was trained on, null without any."""
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    # Without a GPU accelerate heeds a launcher only if told to use the CPU; the policy casts by itself
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
-    console = Console(json_lines=json_lines, first=accelerator.is_main_process)
-    handoff = open_handoff(folder)
-    config = from_params(handoff.params)
-    tokenizer = load_tokenizer(handoff.base, config.chat_template)
-    _check_hashes(handoff, hashes(tokenizer))
-    identity = _identity(handoff, config, hashes(tokenizer), accelerator.num_processes)
-    if _trained_already(out, identity):
-        console.done(model=str(out / "model"), already=True)
-        return True
-    out.mkdir(parents=True, exist_ok=True)
-    set_seed(handoff.seed)  # for fresh weights, which must be the same in all processes
-    policy = build_policy(handoff.base, config, accelerator.device, len(tokenizer))
-    set_seed(handoff.seed, device_specific=True)
-    trainer = _trainer(handoff, config, policy, tokenizer, accelerator)
-    run = Run(trainer, policy, {**identity, "plan": trainer.plan.hash}, out, console)
-    console.start(**_facts(trainer, policy), resumed_at=run.done)
-    if not run.go_on():
-        return False
-    if accelerator.is_main_process:
-        run.metrics.write(out)
-        save_model(policy, tokenizer, handoff.base, out, identity)
-    accelerator.wait_for_everyone()
-    last = run.metrics.steps[-1]
-    console.done(steps=last.step, loss=last.loss, model=str(out / "model"), peak_memory=last.peak_memory)
-    return True
+    def __init__(self, plan: Plan, reduction: str) -> None:
+        super().__init__(plan)
+        self.reduction = reduction
+
+    def weights(self, window: Window) -> Floats:
+        """See `Objective`."""
+        return weigh(self.reduction, self.plan.targets[window.rows])
+
+    def loss(self, policy: Policy, hidden: Tensor, batch: Batch) -> Scored:
+        """See `Objective`; the weights are those of a sum over the step."""
+        return Scored(*policy.weighted_nll(hidden, batch.targets, batch.weights[batch.owners]))
+
+    def report(self, window: Window, nll: Floats) -> Report:
+        """See `Objective`."""
+        targets = self.plan.targets[window.rows]
+        loss = pa.array(nll / np.maximum(targets, 1), pa.float32(), mask=targets == 0)
+        tokens = int(self.plan.lengths[window.rows].sum())
+        return Report(tokens, self.plan.row_ids.take(pa.array(window.rows)), targets, {"loss": loss})
 
 
-def _trainer(
-    handoff: Handoff,
-    config: SftConfig,
-    policy: Policy,
-    tokenizer: PreTrainedTokenizerFast,
-    accelerator: Accelerator,
-) -> Trainer:
-    tokens, _ = tokenise(handoff, tokenizer, config)
-    plan = Plan(tokens, config, handoff.seed, accelerator.device.type)
-    work = Work(policy.causal, float(plan.lengths.mean()), accelerator.device, accelerator.num_processes)
-    optimizers = Optimizers(policy, config, plan.steps)
-    return Trainer(accelerator, accelerator.prepare_model(policy), optimizers, plan, work)
+def objective(given: Given[SftConfig]) -> NextToken:
+    """Next-token prediction on the rows of the folder."""
+    tokens, _ = tokenise(given.handoff, given.tokenizer, given.config)
+    plan = Plan(tokens, given.config, given.handoff.seed, given.accelerator.device.type)
+    return NextToken(plan, given.config.loss)
 
 
-def _facts(trainer: Trainer, policy: Policy) -> dict[str, Any]:
-    """What is told before the first step."""
-    plan = trainer.plan
-    return {
-        "steps": plan.steps,
-        "rows": len(plan.lengths),
-        "tokens": int(plan.lengths.sum()),
-        "target_tokens": int(plan.targets.sum()),
-        "packs": plan.packs,
-        "pack_efficiency": efficiency(plan.lengths, plan.packs, plan.config.max_length),
-        "attention": policy.attention,
-        "dtype": str(policy.dtype).removeprefix("torch."),
-        "parameters": sum(parameter.numel() for parameter in policy.parameters() if parameter.requires_grad),
-        "processes": trainer.accelerator.num_processes,
-    }
-
-
-def _check_hashes(handoff: Handoff, found: dict[str, str]) -> None:
-    """Raises: HandoffError: the pre-flight looked at another template or tokenizer than this machine has."""
-    differing = [name for name, value in handoff.hashes.items() if found.get(name) != value]
-    if differing:
-        raise HandoffError(
-            f"the {' and the '.join(differing)} of {handoff.base.model} isn't what the pre-flight of {handoff.path} "
-            "saw: give the same base, or run `python -m trainers.preflight` again and read what it shows"
-        )
-
-
-def _identity(handoff: Handoff, config: SftConfig, found: dict[str, str], processes: int) -> dict[str, Any]:
-    """What must be the same for a run to go on where another stopped; stored with checkpoints and with the model."""
-    return {
-        "data": handoff.fingerprint,
-        "base": asdict(handoff.base),
-        "hashes": found,
-        "seed": handoff.seed,
-        "processes": processes,
-        "params": to_params(config),
-    }
-
-
-def _trained_already(out: Path, identity: dict[str, Any]) -> bool:
-    """Whether `out` holds the model that would come out.
-
-    Raises:
-        HandoffError: it holds another.
-    """
-    record = out / "model" / "training.json"
-    if not record.exists():
-        return False
-    differing = checkpoint.differences(json.loads(record.read_text(encoding="utf-8")), identity)
-    if differing:
-        raise HandoffError(f"{out} holds the model of another training ({'; '.join(differing)}): give another --out")
-    return True
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m trainers.sft", description="Fine-tune on a hand-off folder.")
-    parser.add_argument("folder", type=Path, help="the folder that holds handoff.json")
-    parser.add_argument("--out", type=Path, required=True, help="where model, metrics and checkpoints go")
-    parser.add_argument("--json", action="store_true", help="tell of every step on standard output, as JSON lines")
-    given = parser.parse_args(arguments)
-    try:
-        return 0 if train(given.folder, given.out, json_lines=given.json) else 130
-    except (HandoffError, TrainingError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-
+SFT = Recipe(SftConfig, objective)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(SFT))

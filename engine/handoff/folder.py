@@ -22,7 +22,7 @@ from engine.schema import ROW_ID
 from engine.store import write_atomically
 
 VERSION = 1
-"""Of the format. A reader refuses a version that it doesn't know (`trainers.folder`)."""
+"""Of the format. A reader refuses a version that it doesn't know (`trainers.data.folder`)."""
 
 HANDOFF = "handoff.json"
 

@@ -7,19 +7,19 @@ import json
 import pytest
 
 from trainers.config import SftConfig, from_params, to_params
-from trainers.folder import HandoffError
+from trainers.errors import HandoffError
 
 
 def test_nothing_given_is_all_defaults():
-    assert from_params({}) == SftConfig()
+    assert from_params(SftConfig, {}) == SftConfig()
 
 
 def test_defaults_survive_json():
-    assert from_params(json.loads(json.dumps(to_params(SftConfig())))) == SftConfig()
+    assert from_params(SftConfig, json.loads(json.dumps(to_params(SftConfig())))) == SftConfig()
 
 
 def test_values_take_the_types_of_the_fields():
-    config = from_params({"epochs": 2, "betas": [0.9, 0.95], "lora_targets": ["q_proj"], "lora_rank": 4})
+    config = from_params(SftConfig, {"epochs": 2, "betas": [0.9, 0.95], "lora_targets": ["q_proj"], "lora_rank": 4})
     assert (config.epochs, config.betas, config.lora_targets) == (2.0, (0.9, 0.95), ("q_proj",))
     assert isinstance(config.epochs, float)
 
@@ -46,5 +46,5 @@ def test_values_take_the_types_of_the_fields():
 )
 def test_what_cannot_be_is_refused_by_name(params, said):
     with pytest.raises(HandoffError) as refusal:
-        from_params(params)
+        from_params(SftConfig, params)
     assert said in str(refusal.value)

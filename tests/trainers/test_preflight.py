@@ -9,7 +9,7 @@ import pytest
 from handoff_folders import TEMPLATES, talk, tokenizer_of, write
 
 from trainers import preflight
-from trainers.folder import open_handoff
+from trainers.data.folder import open_handoff
 
 
 def checked(folder):

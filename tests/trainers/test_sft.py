@@ -19,8 +19,9 @@ torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from trainers.folder import HandoffError  # noqa: E402
-from trainers.sft import main, train  # noqa: E402
+from trainers.errors import HandoffError  # noqa: E402
+from trainers.loop.command import main, train  # noqa: E402
+from trainers.sft import SFT  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -116,11 +117,11 @@ def test_what_a_run_leaves_behind(handoff, base, tmp_path):
 
 def test_a_finished_run_is_not_repeated_and_not_overwritten(handoff, tmp_path, capsys):
     folder = handoff(max_steps=1)
-    assert train(folder, tmp_path / "out", json_lines=True)
+    assert train(SFT, folder, tmp_path / "out", json_lines=True)
     written = (tmp_path / "out/model/model.safetensors").stat().st_mtime_ns
-    assert main([str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert main(SFT, [str(folder), "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out/model/model.safetensors").stat().st_mtime_ns == written
-    assert main([str(handoff(max_steps=2)), "--out", str(tmp_path / "out")]) == 1
+    assert main(SFT, [str(handoff(max_steps=2)), "--out", str(tmp_path / "out")]) == 1
     assert "params.max_steps was 1 and is 2" in capsys.readouterr().err
 
 
@@ -134,39 +135,39 @@ def test_a_finished_run_is_not_repeated_and_not_overwritten(handoff, tmp_path, c
 )
 def test_killed_and_resumed_equals_the_unbroken_run_bit_for_bit(handoff, tmp_path, extra):
     folder = handoff(save_steps=3, **extra)
-    assert train(folder, tmp_path / "straight")
+    assert train(SFT, folder, tmp_path / "straight")
     code, events = interrupted(folder, tmp_path / "broken", signal.SIGKILL, 7)
     assert code == -signal.SIGKILL
     assert events[-1]["step"] < events[0]["steps"]
     checkpoints = sorted(path.name for path in (tmp_path / "broken/checkpoints").glob("step-*"))
     assert checkpoints[-1] in ("step-000006", "step-000009")  # epochs have seven steps
-    assert train(folder, tmp_path / "broken")
+    assert train(SFT, folder, tmp_path / "broken")
     assert_same(lasting(tmp_path / "straight"), lasting(tmp_path / "broken"))
 
 
 def test_told_to_stop_it_leaves_a_checkpoint_and_goes_on_from_there(handoff, tmp_path):
     folder = handoff()
-    assert train(folder, tmp_path / "straight")
+    assert train(SFT, folder, tmp_path / "straight")
     code, events = interrupted(folder, tmp_path / "broken", signal.SIGTERM, 2)
     assert code == 130
     assert events[-1]["event"] == "stopped"
     stopped = events[-1]["step"]
     assert [path.name for path in (tmp_path / "broken/checkpoints").iterdir()] == [f"step-{stopped:06d}"]
     assert not (tmp_path / "broken/model").exists()
-    assert train(folder, tmp_path / "broken")
+    assert train(SFT, folder, tmp_path / "broken")
     assert_same(lasting(tmp_path / "straight"), lasting(tmp_path / "broken"))
 
 
 def test_other_data_are_refused_with_the_reason(handoff, tmp_path):
-    train(handoff(save_steps=2, max_steps=5), tmp_path / "out")
+    train(SFT, handoff(save_steps=2, max_steps=5), tmp_path / "out")
     shutil.rmtree(tmp_path / "out/model")
     with pytest.raises(HandoffError, match=r"checkpoint of another training .data was .* and is") as refusal:
-        train(handoff(talks(60, seed=1), save_steps=2, max_steps=5), tmp_path / "out")
+        train(SFT, handoff(talks(60, seed=1), save_steps=2, max_steps=5), tmp_path / "out")
     assert "give another --out" in str(refusal.value)
 
 
 def test_adapters_are_saved_and_merged(handoff, base, tmp_path):
-    train(handoff(lora_rank=4, max_steps=4, learning_rate=0.05, gradient_checkpointing=True), tmp_path / "out")
+    train(SFT, handoff(lora_rank=4, max_steps=4, learning_rate=0.05, gradient_checkpointing=True), tmp_path / "out")
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
@@ -188,7 +189,7 @@ def test_fresh_weights_follow_from_the_seed(handoff, base, tmp_path):
     folder = handoff(init="random", max_steps=2)
     record.write_text(record.read_text().replace(str(base), str(bare)))
     for name in ("one", "two"):
-        train(folder, tmp_path / name)
+        train(SFT, folder, tmp_path / name)
     one, two = (load_file(tmp_path / name / "model/model.safetensors") for name in ("one", "two"))
     assert all(one[name].equal(two[name]) for name in one)
     assert not one["model.embed_tokens.weight"].equal(
@@ -199,7 +200,7 @@ def test_fresh_weights_follow_from_the_seed(handoff, base, tmp_path):
 def test_bfloat16_goes_nearly_as_float32(handoff, tmp_path):
     losses = []
     for dtype in ("float32", "bfloat16"):
-        train(handoff(dtype=dtype, max_steps=6), tmp_path / dtype)
+        train(SFT, handoff(dtype=dtype, max_steps=6), tmp_path / dtype)
         losses.append(pq.read_table(tmp_path / dtype / "train_steps.parquet")["loss"].to_pylist())
     assert losses[0] == pytest.approx(losses[1], rel=2e-2)
     assert losses[0] != losses[1]
@@ -210,9 +211,9 @@ def test_a_tokenizer_that_the_preflight_did_not_see_is_refused(handoff, tmp_path
     record = json.loads((folder / "handoff.json").read_text())
     (folder / "handoff.json").write_text(json.dumps({**record, "hashes": {"tokenizer": "0" * 64}}))
     with pytest.raises(HandoffError, match=r"the tokenizer of .* isn't what the pre-flight"):
-        train(folder, tmp_path / "out")
+        train(SFT, folder, tmp_path / "out")
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys):
-    assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert main(SFT, [str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert "handoff.json doesn't exist" in capsys.readouterr().err

@@ -15,10 +15,11 @@ from accelerate import Accelerator  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback  # noqa: E402
 
-from trainers.batches import Plan  # noqa: E402
 from trainers.config import SftConfig  # noqa: E402
-from trainers.folder import Base  # noqa: E402
-from trainers.policy import build_policy  # noqa: E402
+from trainers.data.folder import Base  # noqa: E402
+from trainers.data.plan import Plan  # noqa: E402
+from trainers.model.policy import build_policy  # noqa: E402
+from trainers.sft import NextToken  # noqa: E402
 
 ROWS = 16
 
@@ -69,8 +70,9 @@ def our_step(base, tokens, *, packing, size):
     loss = 0.0
     window = plan.window(0)
     assert sorted(window.rows) == list(range(ROWS))
-    for batch in plan.batches(window):
-        scored = policy(batch)
+    objective = NextToken(plan, config.loss)
+    for batch in plan.batches(window, objective.weights(window)):
+        scored = policy(batch, objective)
         scored.loss.backward()
         loss += float(scored.loss.detach())
     return loss, {name.removeprefix("model."): parameter.grad for name, parameter in policy.named_parameters()}

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from engine.operators.trainers.sft import SftParams, sft
 from trainers.config import SftConfig, from_params
-from trainers.folder import HandoffError
+from trainers.errors import HandoffError
 
 DEFAULTS = {field.name: field.default for field in dataclasses.fields(SftConfig)}
 
@@ -20,7 +20,7 @@ def complete(**given):
 
 def test_names_and_defaults_are_the_trainers():
     assert {name: field.default for name, field in SftParams.model_fields.items()} == DEFAULTS
-    assert from_params(complete()) == SftConfig()
+    assert from_params(SftConfig, complete()) == SftConfig()
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_both_refuse_the_same(given):
     with pytest.raises(ValidationError):
         SftParams(**given)
     with pytest.raises(HandoffError):
-        from_params(given)
+        from_params(SftConfig, given)
 
 
 def test_what_only_costs_time_or_memory_is_no_part_of_the_identity():

@@ -1,0 +1,11 @@
+"""The parameters of the trainers: names, defaults and what each may be.
+
+The engine's operators declare the same names and defaults to specs; a hand-off folder carries them filled in. What
+every trainer has stands in `run`, what is its own in a file by its name, and how JSON becomes either in `read`.
+"""
+
+from trainers.config.read import from_params, to_params
+from trainers.config.run import RunConfig
+from trainers.config.sft import SftConfig
+
+__all__ = ["RunConfig", "SftConfig", "from_params", "to_params"]

@@ -1,0 +1,116 @@
+"""Which rows an optimiser step sees, and in which forward passes.
+
+The order follows from (seed, epoch) alone, so that a resumed run needs no replay; every process derives the same plan,
+and with it the targets of the whole step, so that no process need ask another for a denominator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trainers.config import RunConfig
+from trainers.data.batches import Batch, Integers, lay_out
+from trainers.data.packing import best_fit
+from trainers.data.rows import Tokens
+
+FORWARD_TOKENS = {"cpu": 2048, "cuda": 8192}
+"""Tokens of a forward pass when `micro_batch_size` isn't given: what a CPU's caches, and a GPU's memory, take well."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one optimiser step trains on, over all processes."""
+
+    step: int
+    epoch: int
+    rows: Integers
+    """Row numbers, pack by pack, `[k]`."""
+    starts: Integers
+    """Pack `p` is `rows[starts[p]:starts[p + 1]]`, `[packs + 1]`."""
+
+    @property
+    def packs(self) -> int:
+        """How many there are."""
+        return len(self.starts) - 1
+
+
+class Plan:
+    """Steps of a whole run, from the lengths of the rows.
+
+    `together` rows that follow each other in the data are one item (a pair of answers, say): they are shuffled, packed
+    and batched as one. A pack holds `together * max_length` tokens.
+    """
+
+    def __init__(self, tokens: Tokens, config: RunConfig, seed: int, device: str = "cpu", together: int = 1) -> None:
+        self.tokens, self.config, self.seed, self.together = tokens, config, seed, together
+        self.row_ids: pa.Array = pa.concat_arrays(tokens.row_ids.chunks)
+        self.lengths = np.diff(tokens.offsets)
+        self.targets = _targets(tokens)
+        self.capacity = together * config.max_length
+        self.micro_batch_size = config.micro_batch_size or max(1, FORWARD_TOKENS.get(device, 2048) // self.capacity)
+        self._epoch: tuple[int, Integers, Integers] = (-1, np.empty(0, np.int64), np.zeros(1, np.int64))
+        self.packs = len(self._packs(0)[1]) - 1
+        self.steps_per_epoch = math.ceil(self.packs / config.batch_size)
+        wanted = math.ceil(config.epochs * self.steps_per_epoch)
+        self.steps = wanted if config.max_steps is None else min(wanted, config.max_steps)
+
+    @property
+    def hash(self) -> str:
+        """Of the first epoch's packs: differs when rows, lengths, seed or packing differ."""
+        order, starts = self._packs(0)
+        return hashlib.sha256(self.lengths.tobytes() + order.tobytes() + starts.tobytes()).hexdigest()
+
+    def window(self, step: int) -> Window:
+        """The packs of a step, longest first; the last step of an epoch may have fewer than `batch_size`."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order, starts = self._packs(epoch)
+        first = place * self.config.batch_size
+        shuffled = np.random.default_rng([self.seed, epoch, 1]).permutation(self.packs)
+        packs = shuffled[first : first + self.config.batch_size]
+        members = [order[starts[pack] : starts[pack + 1]] for pack in packs]
+        members.sort(key=lambda rows: -int(self.lengths[rows].sum()))
+        sizes = [len(rows) for rows in members]
+        return Window(step, epoch, np.concatenate(members), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+
+    def batches(
+        self, window: Window, weights: npt.NDArray[np.float64], rank: int = 0, world: int = 1
+    ) -> Iterator[Batch]:
+        """The forward passes of one process: as many in each, if need be on padding alone.
+
+        `weights`: see `Batch`; of each of the window's rows, `[k]`.
+        """
+        size = self.micro_batch_size
+        mine = range(rank, window.packs, world)
+        for micro in range(math.ceil(math.ceil(window.packs / world) / size)):
+            packs = mine[micro * size : (micro + 1) * size]
+            spans = [np.arange(window.starts[pack], window.starts[pack + 1]) for pack in packs]
+            segments = np.concatenate(spans) if spans else np.empty(0, np.int64)
+            held = [len(span) for span in spans]
+            yield lay_out(self.tokens, window.rows[segments], held, segments, weights[segments])
+
+    def _packs(self, epoch: int) -> tuple[Integers, Integers]:
+        """Rows of an epoch in pack order and where packs start; a shuffle before packing mixes rows of one length."""
+        if self._epoch[0] != epoch:
+            lengths = self.lengths.reshape(-1, self.together).sum(axis=1)
+            items = np.random.default_rng([self.seed, epoch, 0]).permutation(len(lengths))
+            starts = np.arange(len(items) + 1, dtype=np.int64)
+            if self.config.packing:
+                order, starts = best_fit(lengths[items], self.capacity)
+                items = items[order]
+            rows = (items[:, None] * self.together + np.arange(self.together)).reshape(-1)
+            self._epoch = (epoch, rows, starts * self.together)
+        return self._epoch[1:]
+
+
+def _targets(tokens: Tokens) -> Integers:
+    """Target tokens of each row, `[n]`, without its first token, which nothing predicts."""
+    counted = np.concatenate([[0], np.cumsum(tokens.mask, dtype=np.int64)])
+    first = tokens.mask[np.minimum(tokens.offsets[:-1], max(len(tokens.mask) - 1, 0))] if len(tokens.mask) else 0
+    return np.asarray(counted[tokens.offsets[1:]] - counted[tokens.offsets[:-1]] - first, dtype=np.int64)
