@@ -14,11 +14,13 @@ from trainers.data.plan import Plan, Window
 from trainers.data.tokens import tokenise
 from trainers.loop.command import Given, Recipe, main
 from trainers.loop.objective import ROWS, Floats, Objective, Report
-from trainers.losses.reductions import weigh
+from trainers.losses.reductions import RunningMean, weigh
 from trainers.model.policy import Policy, Scored
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from trainers.loop.steps import Trainer
 
 
 class NextToken(Objective):
@@ -47,11 +49,37 @@ class NextToken(Objective):
         return Report(tokens, self.plan.row_ids.take(pa.array(window.rows)), targets, {"loss": loss})
 
 
+class LongCe(NextToken):
+    """The NLL divided by a running mean of the targets of forward passes, process by process (`RunningMean`)."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan, "long_ce_ema")
+        self._steps, self._mean = 0, RunningMean()
+
+    def batches(self, trainer: Trainer, window: Window) -> list[Batch]:
+        """See `Objective`; a run that goes on counts the passes before it anew."""
+        rank, world = trainer.accelerator.process_index, trainer.accelerator.num_processes
+        for step in range(self._steps, window.step):
+            self._weights(self.plan.window(step), rank, world)
+        self._steps = window.step + 1
+        return list(self.plan.batches(window, self._weights(window, rank, world), rank, world))
+
+    def _weights(self, window: Window, rank: int, world: int) -> Floats:
+        """A step is the mean over its passes and processes."""
+        weights, passes = np.zeros(len(window.rows)), list(self.plan.passes(window, rank, world))
+        for spans in passes:
+            segments = np.concatenate([np.empty(0, np.int64), *spans])
+            self._mean = self._mean.then(int(self.plan.targets[window.rows[segments]].sum()))
+            weights[segments] = 1 / (self._mean.divisor * len(passes) * world)
+        return weights
+
+
 def objective(given: Given[SftConfig]) -> NextToken:
     """Next-token prediction on the rows of the folder."""
     tokens, _ = tokenise(given.handoff, given.tokenizer, given.config)
     plan = Plan(tokens, given.config, given.handoff.seed, given.accelerator.device.type)
-    return NextToken(plan, given.config.loss)
+    given.policy.neftune_alpha = given.config.neftune_alpha
+    return LongCe(plan) if given.config.loss == "long_ce_ema" else NextToken(plan, given.config.loss)
 
 
 SFT = Recipe(SftConfig, objective)

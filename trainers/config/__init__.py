@@ -4,8 +4,9 @@ The engine's operators declare the same names and defaults to specs; a hand-off 
 every trainer has stands in `run`, what is its own in a file by its name, and how JSON becomes either in `read`.
 """
 
+from trainers.config.dpo import DpoConfig
 from trainers.config.read import from_params, to_params
 from trainers.config.run import RunConfig
 from trainers.config.sft import SftConfig
 
-__all__ = ["RunConfig", "SftConfig", "from_params", "to_params"]
+__all__ = ["DpoConfig", "RunConfig", "SftConfig", "from_params", "to_params"]

@@ -86,14 +86,17 @@ class Plan:
 
         `weights`: see `Batch`; of each of the window's rows, `[k]`.
         """
-        size = self.micro_batch_size
-        mine = range(rank, window.packs, world)
-        for micro in range(math.ceil(math.ceil(window.packs / world) / size)):
-            packs = mine[micro * size : (micro + 1) * size]
-            spans = [np.arange(window.starts[pack], window.starts[pack + 1]) for pack in packs]
+        for spans in self.passes(window, rank, world):
             segments = np.concatenate(spans) if spans else np.empty(0, np.int64)
             held = [len(span) for span in spans]
             yield lay_out(self.tokens, window.rows[segments], held, segments, weights[segments])
+
+    def passes(self, window: Window, rank: int = 0, world: int = 1) -> Iterator[list[Integers]]:
+        """Of each forward pass of one process, the places in the window of the rows of each of its packs."""
+        size, mine = self.micro_batch_size, range(rank, window.packs, world)
+        for micro in range(math.ceil(math.ceil(window.packs / world) / size)):
+            packs = mine[micro * size : (micro + 1) * size]
+            yield [np.arange(window.starts[pack], window.starts[pack + 1]) for pack in packs]
 
     def _packs(self, epoch: int) -> tuple[Integers, Integers]:
         """Rows of an epoch in pack order and where packs start; a shuffle before packing mixes rows of one length."""

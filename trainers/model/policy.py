@@ -14,6 +14,7 @@ from trainers.data.folder import Base
 from trainers.errors import HandoffError
 from trainers.losses.linear import linear_cross_entropy, token_nll
 from trainers.model.attention import BY_ROW, implementation, layout
+from trainers.model.noise import with_noise
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Policy(nn.Module):
         super().__init__()
         self.model = model
         self.dtype, self.attention, self.chunk_tokens = dtype, attention, chunk_tokens
+        self.neftune_alpha = 0.0
 
     def forward(self, batch: Batch, objective: Objective) -> Scored:
         """The objective's loss; it sees the states of positions whose next token is a target, and no others."""
@@ -64,9 +66,11 @@ class Policy(nn.Module):
             extra = {"rows": layout(position_ids)}
         elif self.attention.startswith("flash"):  # which finds rows only within a single line
             input_ids, position_ids = input_ids.reshape(1, -1), position_ids.reshape(1, -1)
-        states = self.decoder(
-            input_ids=input_ids, position_ids=position_ids, use_cache=False, **extra
-        ).last_hidden_state
+        read: dict[str, Tensor] = {"input_ids": input_ids}
+        if self.training and self.neftune_alpha:
+            embeddings = self.causal.get_input_embeddings()(input_ids)
+            read = {"inputs_embeds": with_noise(embeddings, position_ids, self.neftune_alpha)}
+        states = self.decoder(**read, position_ids=position_ids, use_cache=False, **extra).last_hidden_state
         return states.reshape(*shape, -1)  # type: ignore[no-any-return]
 
     @property

@@ -25,7 +25,7 @@ from trainers.loop.metrics import Work  # noqa: E402
 from trainers.loop.optimizers import Optimizers  # noqa: E402
 from trainers.loop.steps import Trainer, TrainingError  # noqa: E402
 from trainers.model.policy import build_policy  # noqa: E402
-from trainers.sft import NextToken  # noqa: E402
+from trainers.sft import LongCe, NextToken  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +61,27 @@ def test_gradients_do_not_depend_on_how_a_step_is_cut(base, loss):
         for other in found[1:]:
             for name, grad in found[0].items():
                 torch.testing.assert_close(other[name], grad, atol=1e-5 * max(1, largest), rtol=0, msg=name)
+
+
+def test_long_ce_divides_each_pass_by_the_running_mean_whatever_step_it_starts_at(base):
+    tokens = random_rows(100, 30)
+
+    def trainer():
+        made = trainer_of(base, tokens, batch_size=3, micro_batch_size=2, loss="long_ce_ema")
+        made.objective = LongCe(made.plan)
+        return made
+
+    straight, m, z = trainer(), 0.0, 0.0
+    for step in range(3):
+        window = straight.plan.window(step)
+        passes = straight.objective.batches(straight, window)
+        for batch in passes:
+            m, z = 0.9 * m + len(batch.targets), 0.9 * z + 1
+            assert batch.weights.tolist() == pytest.approx([z / (m * len(passes))] * len(batch.rows))
+    late = trainer()
+    (resumed, *_) = late.objective.batches(late, late.plan.window(2))
+    (expected, *_) = passes
+    assert resumed.weights.equal(expected.weights)
 
 
 def test_checkpointed_activations_change_no_gradient(base):

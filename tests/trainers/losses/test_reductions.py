@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainers.losses.reductions import weigh
+from trainers.losses.reductions import RunningMean, weigh
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,13 @@ def test_weights_by_hand(reduction, weights):
 @pytest.mark.parametrize("reduction", ["token_mean", "sum", "per_sequence_mean"])
 def test_a_step_without_targets_divides_by_nothing(reduction):
     assert np.isfinite(weigh(reduction, np.zeros(3, np.int64))).all()
+
+
+def test_the_running_mean_by_hand():
+    mean, divisors = RunningMean(), []
+    for targets in (10, 30, 20):
+        mean = mean.then(targets)
+        divisors.append(mean.divisor)
+    assert divisors == pytest.approx([10, 39 / 1.9, 55.1 / 2.71], abs=1e-12)
+    assert divisors == pytest.approx([10, 20.526316, 20.332103], abs=1e-6)
+    assert RunningMean().then(0).divisor == 1
