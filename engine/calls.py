@@ -25,6 +25,7 @@ from engine.model import (
     LogLikelihood,
     Message,
     NextToken,
+    ReplyLogLikelihood,
     Request,
     Reward,
     Sampling,
@@ -221,6 +222,10 @@ class BoundModel:
     async def loglikelihood(self, context: str, continuation: str) -> Answer:
         """See `engine.model.Model`."""
         return await self._ask(LogLikelihood(context, continuation))
+
+    async def reply_loglikelihood(self, messages: Sequence[Message]) -> Answer:
+        """See `engine.model.Model`."""
+        return await self._ask(ReplyLogLikelihood(tuple(messages)))
 
     async def next_token_logprobs(
         self, candidates: Sequence[str], *, messages: Sequence[Message] | None = None, prompt: str | None = None

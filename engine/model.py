@@ -91,6 +91,18 @@ class LogLikelihood:
 
 
 @dataclass(frozen=True)
+class ReplyLogLikelihood:
+    """The log-probability of the reply that ends `messages`, after the turns before it, under the chat template.
+
+    Scored is what the model would have to write itself: text and end of turn, but not the header of the turn. The
+    tokens are those of the whole conversation. A reply before which the prompt alone has other tokens is refused.
+    """
+
+    kind: ClassVar[Capability] = Capability.LOGLIKELIHOOD
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True)
 class NextToken:
     """The log-probabilities of `candidates` as the first token of the reply to `messages`, or after `prompt`.
 
@@ -120,7 +132,7 @@ class Reward:
     messages: tuple[Message, ...]
 
 
-Request = Generate | Chat | LogLikelihood | NextToken | Embed | Reward
+Request = Generate | Chat | LogLikelihood | ReplyLogLikelihood | NextToken | Embed | Reward
 
 
 @dataclass(frozen=True)
@@ -159,6 +171,10 @@ class Model(Protocol):
 
     async def loglikelihood(self, context: str, continuation: str) -> Answer:
         """`value`: sum of log p(token), nats; `tokens_out`: how many tokens that sum has."""
+        ...
+
+    async def reply_loglikelihood(self, messages: Sequence[Message]) -> Answer:
+        """As `loglikelihood`, of the reply that ends the messages: see `ReplyLogLikelihood`."""
         ...
 
     async def next_token_logprobs(

@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import orjson
 
-from engine.model import Answer, Chat, Embed, Generate, LogLikelihood, NextToken, Request, Reward, Sampling
+from engine.model import (
+    Answer,
+    Chat,
+    Embed,
+    Generate,
+    LogLikelihood,
+    NextToken,
+    ReplyLogLikelihood,
+    Request,
+    Reward,
+    Sampling,
+)
 
 
 def render(request: Request) -> bytes:
@@ -25,7 +36,7 @@ def render(request: Request) -> bytes:
             body |= {"candidates": candidates, "messages": messages, "prompt": prompt}
         case Embed(text):
             body |= {"text": text}
-        case Reward(messages):
+        case Reward(messages) | ReplyLogLikelihood(messages):
             body |= {"messages": messages}
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 

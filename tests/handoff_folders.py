@@ -53,7 +53,7 @@ def talk(*contents: str, system: str | None = None) -> list[dict[str, str]]:
     return [{"role": "system", "content": system}, *turns] if system else turns
 
 
-def write(folder: Path, columns: dict[str, list], tokenizer, **params) -> Path:
+def write(folder: Path, columns: dict[str, list], tokenizer, *, trainer: str = "sft", **params) -> Path:
     """A folder of format version 1 with these columns; row ids are r0, r1, ..."""
     rows = len(next(iter(columns.values())))
     table = pa.table({"row_id": [f"r{i}" for i in range(rows)], **columns})
@@ -63,7 +63,7 @@ def write(folder: Path, columns: dict[str, list], tokenizer, **params) -> Path:
     pq.write_table(table, data)
     digest = hashlib.sha256(data.read_bytes()).hexdigest()
     record = {
-        "version": 1, "name": "t", "trainer": "sft", "params": params, "seed": 1,
+        "version": 1, "name": "t", "trainer": trainer, "params": params, "seed": 1,
         "base": {"model": str(folder / "base"), "revision": None, "chat_template": None},
         "data": {"fingerprint": "f", "rows": rows, "columns": table.column_names,
                  "files": [{"path": "data/part-00000.parquet", "rows": rows, "sha256": digest}]},

@@ -61,14 +61,24 @@ def talks(count: int, seed: int = 0) -> list[dict[str, Any]]:
     return [{"row_id": f"r{i}", "messages": [said("user"), said("assistant")]} for i in range(count)]
 
 
-def write_handoff(folder: Path, base: Path, rows: list[dict[str, Any]], **params: Any) -> Path:
+def pairs(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Rows of one question and two answers to it."""
+    others = talks(count, seed + 1000)
+    return [
+        {"row_id": row["row_id"], "prompt": row["messages"][:1], "chosen": row["messages"][1:],
+         "rejected": other["messages"][1:]}
+        for row, other in zip(talks(count, seed), others, strict=True)
+    ]  # fmt: skip
+
+
+def write_handoff(folder: Path, base: Path, rows: list[dict[str, Any]], *, trainer: str = "sft", **params: Any) -> Path:
     """A native hand-off folder, its fingerprint that of the rows."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     part = folder / "data/part-00000.parquet"
     pq.write_table(pa.Table.from_pylist(rows), part)
     digest = hashlib.sha256(part.read_bytes()).hexdigest()
     record = {
-        "version": 1, "name": "tuned", "trainer": "sft", "seed": 17, "params": params, "hashes": {},
+        "version": 1, "name": "tuned", "trainer": trainer, "seed": 17, "params": params, "hashes": {},
         "base": {"model": str(base), "revision": None, "chat_template": None},
         "data": {
             "fingerprint": digest[:16], "rows": len(rows), "columns": list(rows[0]),

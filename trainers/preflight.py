@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainers.config import SftConfig, from_params
+from trainers.config import CONFIGS, DpoConfig, RunConfig, from_params
+from trainers.data.cures import CURES
 from trainers.data.folder import Handoff, open_handoff, record_hashes, write_atomically
+from trainers.data.preferences import answers_of
+from trainers.data.recorded import references
 from trainers.data.rows import NAMED
 from trainers.data.template import hashes
-from trainers.data.tokens import ASKED_FOR, TokenReport, Tokens, load_tokenizer, scan
+from trainers.data.tokens import TokenReport, Tokens, load_tokenizer, scan
 from trainers.errors import HandoffError
 from trainers.preflight_report import markdown
 
@@ -30,26 +33,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 EXAMPLES = 3
-
-CURES = {
-    "prefix_mismatch": "put {% generation %} ... {% endgeneration %} around the assistant's text in the template, "
-    "and give it as params.chat_template",
-    "template_refuses": "mend the rows, leave them out by a filter, or give another params.chat_template",
-    "role_order": "let user and assistant take turns, the user first; leave other rows out by a filter",
-    "no_messages": "leave the rows out by a filter",
-    "fully_masked": "leave the rows out by a filter, or set train_on: all",
-    "seam": "move the white space that ends the prompt or the header to the beginning of the answer, or the other way "
-    "round, in the rows or in the template",
-    "over_long": "raise params.max_length, leave the rows out by a filter, or set over_long: drop or truncate",
-    "cut_answer": "raise params.max_length, or set over_long: drop",
-    "cut_to_nothing": "raise params.max_length, or set over_long: drop",
-    "double_bos": "take one of the two out of the chat template",
-    "end_of_turn": "put the end of turn inside of {% generation %} in the chat template",
-    "cannot_start": "mend what it says",
-    "nothing_left": "look at the other problems: they took every row",
-    "eos_is_pad": "give the tokenizer a pad token of its own (tokenizer.pad_token = an unused special token)",
-}
-"""What to do about each kind of problem."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +52,8 @@ class Example:
 
     row_id: str
     pieces: tuple[tuple[str, bool], ...]
+    answer: str = ""
+    """The column of the answer, where a row has several."""
 
 
 @dataclass
@@ -98,7 +83,7 @@ def check(folder: Path) -> Report:
     """
     handoff = open_handoff(folder)
     try:
-        config = from_params(SftConfig, handoff.params)
+        config = from_params(_config(handoff), handoff.params)
         tokenizer = load_tokenizer(handoff.base, config.chat_template)
         report = _look(handoff, config, tokenizer)
         record_hashes(handoff, hashes(tokenizer))
@@ -109,7 +94,13 @@ def check(folder: Path) -> Report:
     return report
 
 
-def _look(handoff: Handoff, config: SftConfig, tokenizer: PreTrainedTokenizerFast) -> Report:
+def _config(handoff: Handoff) -> type[RunConfig]:
+    if handoff.trainer not in CONFIGS:
+        raise HandoffError(f"handoff.json names the trainer {handoff.trainer!r}: it must be {' or '.join(CONFIGS)}")
+    return CONFIGS[handoff.trainer]
+
+
+def _look(handoff: Handoff, config: RunConfig, tokenizer: PreTrainedTokenizerFast) -> Report:
     tokens, found = scan(handoff, tokenizer, config)
     report = Report(
         masking=found.masking,
@@ -119,15 +110,15 @@ def _look(handoff: Handoff, config: SftConfig, tokenizer: PreTrainedTokenizerFas
         target_tokens=found.targets,
         longest=found.longest,
         over_long=found.over_long,
-        truncated=found.over_long if config.over_long == "truncate" else 0,
+        truncated=found.cut,
         fully_masked=found.troubles["fully_masked"].count if "fully_masked" in found.troubles else 0,
-        examples=[_example(tokens, row, tokenizer) for row in range(min(EXAMPLES, found.kept))],
+        examples=[*_examples(tokens, config, tokenizer)],
     )
     of_rows = list(_troubles(found))
-    asked_for = ASKED_FOR[config.over_long]
-    report.problems = [problem for problem in of_rows if problem.code not in asked_for]
+    report.problems = [problem for problem in of_rows if problem.code not in found.asked_for]
     report.problems += [*_double_bos(tokens, tokenizer), *_ends(tokens, found, config, tokenizer)]
-    report.warnings = [problem for problem in of_rows if problem.code in asked_for] + [*_pad(tokenizer)]
+    report.problems += [*_reference(handoff, tokens, config)]
+    report.warnings = [problem for problem in of_rows if problem.code in found.asked_for] + [*_pad(tokenizer)]
     if not found.kept:
         report.problems.append(Problem("nothing_left", "no row is left to train on", CURES["nothing_left"]))
     report.passed = not report.problems
@@ -153,7 +144,7 @@ def _double_bos(tokens: Tokens, tokenizer: PreTrainedTokenizerFast) -> Iterator[
 
 
 def _ends(
-    tokens: Tokens, found: TokenReport, config: SftConfig, tokenizer: PreTrainedTokenizerFast
+    tokens: Tokens, found: TokenReport, config: RunConfig, tokenizer: PreTrainedTokenizerFast
 ) -> Iterator[Problem]:
     """Rows with an answer that the model would never learn to end.
 
@@ -167,7 +158,7 @@ def _ends(
     ends = np.flatnonzero(last)
     opens = ends[~(is_special[ends] | (is_special[ends - 1] & tokens.mask[ends - 1]))]
     rows = np.unique(np.searchsorted(tokens.offsets, opens, "right") - 1)
-    without = rows[np.diff(tokens.offsets)[rows] < config.max_length] if config.over_long == "truncate" else rows
+    without = rows[np.diff(tokens.offsets)[rows] < config.max_length] if found.cut else rows
     if len(without):
         yield _of_rows("end_of_turn", "the end of turn of an answer is not among its loss targets", tokens, without)
 
@@ -182,17 +173,33 @@ def _pad(tokenizer: PreTrainedTokenizerFast) -> Iterator[Problem]:
         yield Problem("eos_is_pad", message, CURES["eos_is_pad"])
 
 
+def _reference(handoff: Handoff, tokens: Tokens, config: RunConfig) -> Iterator[Problem]:
+    """A table of log-probabilities under a reference that isn't of these tokens."""
+    if isinstance(config, DpoConfig) and config.reference == "precomputed":
+        try:
+            references(handoff, tokens, config)
+        except HandoffError as error:
+            yield Problem("other_reference", str(error), CURES["other_reference"])
+
+
 def _of_rows(code: str, message: str, tokens: Tokens, rows: np.ndarray) -> Problem:
-    named = tuple(tokens.row_ids[int(row)].as_py() for row in rows[:NAMED])
-    return Problem(code, message, CURES[code], named, len(rows))
+    named = tokens.row_ids.take(rows).unique()  # each answer of a preference is a row of tokens
+    return Problem(code, message, CURES[code], tuple(named[:NAMED].to_pylist()), len(named))
 
 
-def _example(tokens: Tokens, row: int, tokenizer: PreTrainedTokenizerFast) -> Example:
+def _examples(tokens: Tokens, config: RunConfig, tokenizer: PreTrainedTokenizerFast) -> Iterator[Example]:
+    """The first rows of the data, answer by answer."""
+    answers = answers_of(config) if isinstance(config, DpoConfig) else ("",)
+    for row in range(min(EXAMPLES * len(answers), len(tokens.row_ids))):
+        yield _example(tokens, row, answers[row % len(answers)], tokenizer)
+
+
+def _example(tokens: Tokens, row: int, answer: str, tokenizer: PreTrainedTokenizerFast) -> Example:
     start, end = tokens.offsets[row : row + 2]
     ids, mask = tokens.ids[start:end], tokens.mask[start:end]
     borders = [0, *(np.flatnonzero(np.diff(mask)) + 1), len(ids)]
     pieces = [(str(tokenizer.decode(ids[a:b], skip_special_tokens=False)), bool(mask[a])) for a, b in pairwise(borders)]
-    return Example(tokens.row_ids[row].as_py(), tuple(pieces))
+    return Example(tokens.row_ids[row].as_py(), tuple(pieces), answer)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -55,5 +55,6 @@ def _examples(examples: Iterable[Example]) -> list[str]:
     lines = [f"## Rows as the model sees them, loss targets in {OPEN}brackets{CLOSE}", ""]
     for example in examples:
         text = "".join(f"{OPEN}{piece}{CLOSE}" if target else piece for piece, target in example.pieces)
-        lines += [f"`{example.row_id}`", "", *(f"    {line}" for line in text.split("\n")), ""]
+        name = f"`{example.row_id}`" + (f", {example.answer}" if example.answer else "")
+        lines += [name, "", *(f"    {line}" for line in text.split("\n")), ""]
     return lines

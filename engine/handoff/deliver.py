@@ -10,17 +10,19 @@ from pathlib import Path
 from engine.errors import SetwrightError
 from engine.handoff.axolotl import AXOLOTL
 from engine.handoff.folder import HANDOFF, Order, write_folder
-from engine.handoff.llamafactory import DATASETS, LLAMAFACTORY
+from engine.handoff.llamafactory import LLAMAFACTORY
+from engine.handoff.llamafactory import WRITTEN as LLAMAFACTORYS
 from engine.handoff.native import NATIVE, PACKAGE
 from engine.handoff.preflight import Refused, preflight
-from engine.handoff.target import CONFIG, TEMPLATE, Cargo, Target
+from engine.handoff.target import TEMPLATE, Cargo, Target, config_file
 from engine.handoff.trl import TRL
 from engine.relation import Reader
 
 TARGETS = {target.name: target for target in (NATIVE, TRL, LLAMAFACTORY, AXOLOTL)}
 
 README = "README.md"
-WRITTEN = ("data", "preflight.json", "preflight.md", README, CONFIG, DATASETS, TEMPLATE, PACKAGE)
+CONFIGS = tuple(config_file(trainer) for trainer in NATIVE.recipes)
+WRITTEN = ("data", "preflight.json", "preflight.md", README, TEMPLATE, PACKAGE, *CONFIGS, *LLAMAFACTORYS)
 """What may stand in a folder besides `handoff.json`; what else is there was trained in it, or is the user's own."""
 
 

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.handoff.target import OUT, Cargo, Target
-from engine.operators.trainers.sft import SftParams
+from engine.handoff.target import OUT, Cargo, Recipe, Target
+from engine.operator import Kind
+from engine.registry import operator, operator_names
 
-KEYS = {name: name for name in SftParams.model_fields}
 PACKAGE = "trainers"
 
 
@@ -32,4 +32,10 @@ def _notes(cargo: Cargo) -> Iterator[str]:
     yield "it needs torch, transformers, accelerate, peft, numpy and pyarrow"
 
 
-NATIVE = Target("native", KEYS, write, {}, ("error", "drop", "truncate"), _notes)
+def _recipe(trainer: str) -> Recipe:
+    """Every parameter by its own name, and every row as it is ordered."""
+    params = operator(Kind.TRAIN, trainer).params
+    return Recipe({name: name for name in params.model_fields}, {}, write, _notes)
+
+
+NATIVE = Target("native", {trainer: _recipe(trainer) for trainer in operator_names(Kind.TRAIN)})

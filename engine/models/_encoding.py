@@ -11,7 +11,19 @@ from functools import cached_property
 from typing import Any
 
 from engine.errors import ModelError
-from engine.model import Chat, Embed, Generate, LogLikelihood, Message, NextToken, Request, Reward, Sampling
+from engine.model import (
+    Chat,
+    Embed,
+    Generate,
+    LogLikelihood,
+    Message,
+    NextToken,
+    ReplyLogLikelihood,
+    Request,
+    Reward,
+    Sampling,
+)
+from engine.models._reply import render_reply, reply_ids
 from engine.models._template import render
 
 
@@ -93,6 +105,9 @@ class Encoder:
                 return self._draft(self._encode(self._render(messages)), sampling, draw)
             case LogLikelihood(context, continuation):
                 return self._scored(context, continuation)
+            case ReplyLogLikelihood(messages):
+                ids, n = reply_ids(self.tokenizer, render_reply(self.tokenizer, self.chat_template, messages))
+                return Scored(self._fitting(ids, spare=-1), n)
             case NextToken(candidates, None, str(prompt)):
                 return Choice(self._fitting(self._begin(prompt)), self._candidates(candidates))
             case NextToken(candidates, messages, _):

@@ -79,14 +79,14 @@ def read_completion(reply: Any) -> Answer:
     return counted(Answer(text=text, finish_reason=choice.get("finish_reason")), reply)
 
 
-def read_loglikelihood(context: str, continuation: str) -> Callable[[Any], Answer]:
+def read_loglikelihood(context: str, continuation: str, *, exact: bool = False) -> Callable[[Any], Answer]:
     """A reader for the sum over the tokens of the continuation, told by where each token stands in the text.
 
     White space at the end of the context counts to the continuation, as in lm-evaluation-harness
-    (`TemplateLM._encode_pair`), and so does a token that straddles the border. The first token of a text has no
-    log-probability where the tokenizer puts none before it: it is neither in the sum nor in `tokens_out`.
+    (`TemplateLM._encode_pair`), unless the border is `exact`; a token that straddles it counts, too. The first token of
+    a text has no log-probability where the tokenizer puts none before it: it is neither in the sum nor in `tokens_out`.
     """
-    tail = len(context + continuation) - len(context.rstrip())
+    tail = len(context + continuation) - len(context if exact else context.rstrip())
 
     def read(reply: Any) -> Answer:
         logprobs = _logprobs(reply)

@@ -18,6 +18,7 @@ import orjson
 
 from engine.errors import ModelError, SetwrightError
 from engine.model import Message
+from engine.models._reply import Reply, render_reply, reply_ids
 
 
 class ChatTemplate:
@@ -34,6 +35,13 @@ class ChatTemplate:
         if self._tokenizer is None:
             await asyncio.to_thread(self._load)
         return self._remembered(orjson.dumps([dict(m) for m in messages]), add_generation_prompt)
+
+    async def reply(self, messages: Sequence[Message]) -> tuple[Reply, int]:
+        """The reply that ends the messages, and how many tokens it has: see `render_reply` and `reply_ids`."""
+        if self._tokenizer is None:
+            await asyncio.to_thread(self._load)
+        reply = render_reply(self._tokenizer, self._template, messages)
+        return reply, reply_ids(self._tokenizer, reply)[1]
 
     def _rendered(self, messages: bytes, add_generation_prompt: bool) -> str:
         """Every row of a generator asks for the same few conversations."""

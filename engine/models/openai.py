@@ -27,6 +27,7 @@ from engine.model import (
     Message,
     ModelConfig,
     NextToken,
+    ReplyLogLikelihood,
     Request,
     Sampling,
 )
@@ -125,12 +126,29 @@ class OpenAI(Backend):
 
     async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
         """See `Backend.render`; needs the parameter `tokenizer`."""
+        self._check_template()
+        return await self._template.render(messages, add_generation_prompt=add_generation_prompt)
+
+    def _check_template(self) -> None:
         if self.params.tokenizer is None:
             raise ModelError(
                 f"model {self.config.name} can't show its chat template: the server keeps its tokenizer to itself",
                 cure="name the tokenizer in the model's params (tokenizer: FOLDER or a hub name)",
             )
-        return await self._template.render(messages, add_generation_prompt=add_generation_prompt)
+
+    async def _reply_loglikelihood(self, messages: Sequence[Message]) -> Answer:
+        """Of the text that the tokenizer's template makes of the messages, sent as it stands."""
+        self._check_template()
+        reply, tokens = await self._template.reply(messages)
+        prompt, text = reply.text[: reply.start], reply.text[reply.start : reply.end]
+        body = {**wire.loglikelihood_body(prompt, text), "add_special_tokens": False}
+        answer = await self._ask("completions", body, wire.read_loglikelihood(prompt, text, exact=True))
+        if answer.tokens_out != tokens:
+            raise ModelError(
+                f"the server makes {answer.tokens_out} tokens of a reply, and {self.params.tokenizer} {tokens}",
+                cure="name the served model's own tokenizer in the model's params",
+            )
+        return answer
 
     def _tokenizer_folder(self) -> Path:
         return find_tokenizer(str(self.params.tokenizer), self.config.folder)
@@ -164,6 +182,8 @@ class OpenAI(Backend):
             case LogLikelihood(context=context, continuation=continuation):
                 body = wire.loglikelihood_body(context, continuation)
                 return await self._ask("completions", body, wire.read_loglikelihood(context, continuation))
+            case ReplyLogLikelihood(messages=messages):
+                return await self._reply_loglikelihood(messages)
             case NextToken():
                 return await self._next_token(request)
             case _:

@@ -15,7 +15,7 @@
 
 Everything depends on the request alone, never on the order of arrival: a build gives the same rows and the same
 errors every time. `match` searches the last user message, the prompt, the text, context and continuation together,
-or the reply that a reward call judges.
+or the reply that is judged or whose likelihood is asked.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from engine.model import (
     Message,
     ModelConfig,
     NextToken,
+    ReplyLogLikelihood,
     Request,
     Reward,
     Sampling,
@@ -174,7 +175,7 @@ class Scripted(Backend):
         reply = re.sub(r"\{(last_user|n|draw)\}", lambda found: values[found[1]], choices[request.draw % len(choices)])
         return Answer(text=reply, finish_reason=rule.finish_reason, tokens_out=len(reply.split()))
 
-    def _number(self, request: LogLikelihood | NextToken | Embed | Reward, text: str) -> Answer:
+    def _number(self, request: LogLikelihood | ReplyLogLikelihood | NextToken | Embed | Reward, text: str) -> Answer:
         noise = np.random.default_rng(_bits(request))
         match request:
             case NextToken(candidates=candidates):
@@ -187,12 +188,17 @@ class Scripted(Backend):
                 vector = rule.vector if rule else noise.standard_normal(self.params.dim)
                 return Answer(vector=np.asarray(vector, np.float32))
             case LogLikelihood(continuation=continuation):
-                rule, words = self._rule(text, "value"), max(1, len(continuation.split()))
-                value = rule.value if rule else -float(noise.exponential(2.0, words).sum())
-                return Answer(value=value, tokens_out=words)
+                return self._likelihood(text, max(1, len(continuation.split())), noise)
+            case ReplyLogLikelihood():
+                return self._likelihood(text, len(text.split()) + 1, noise)  # and the end of its turn
             case Reward():
                 rule = self._rule(text, "value")
                 return Answer(value=rule.value if rule else float(noise.standard_normal()))
+
+    def _likelihood(self, text: str, tokens: int, noise: np.random.Generator) -> Answer:
+        rule = self._rule(text, "value")
+        value = rule.value if rule else -float(noise.exponential(2.0, tokens).sum())
+        return Answer(value=value, tokens_out=tokens)
 
     def _rule(self, text: str, field: str) -> Rule | None:
         matching = (r for r in self.params.replies if getattr(r, field) is not None and re.search(r.match, text))
@@ -205,7 +211,7 @@ def _text(request: Request) -> str:
         case Chat(messages=messages) | NextToken(messages=tuple(messages)):
             users = [m for m in messages if m["role"] == "user"]
             return str((users or messages)[-1]["content"] or "")
-        case Reward(messages=messages):
+        case Reward(messages=messages) | ReplyLogLikelihood(messages=messages):
             return str(messages[-1]["content"] or "")
         case LogLikelihood(context=context, continuation=continuation):
             return context + continuation

@@ -144,6 +144,8 @@ def _show(job: Job, line: bytes) -> None:
         case {"event": "step", "step": int(step), "loss": loss, "tokens_per_s": pace}:
             progress.done = step
             progress.note = f"loss {loss:.3f}, {pace:,.0f} tokens/s"
+        case {"event": "warning", "message": str(message)}:
+            progress.note = f"warning: {message}"
 
 
 def _tail(messages: Path) -> str:
@@ -158,5 +160,16 @@ def _keep(job: Job, out: Path) -> Result:
     job.store.write_part(job.fingerprint, 0, steps, "steps")
     job.store.link_model(job.fingerprint, out / "model")
     last = steps["loss"][-1].as_py() if steps.num_rows else None
-    facts = {"rows_in": sum(job.source.part_rows), "steps": steps.num_rows, "last_loss": last}
+    facts = {
+        "rows_in": sum(job.source.part_rows),
+        "steps": steps.num_rows,
+        "last_loss": last,
+        "warnings": _warnings(out),
+    }
     return Result([metrics.num_rows], metrics.schema, facts=facts)
+
+
+def _warnings(out: Path) -> list[str]:
+    """What the trainer has warned of, as its log says; a training that went on may have said it twice."""
+    events = map(json.loads, (out / "log.jsonl").read_text(encoding="utf-8").splitlines())
+    return list(dict.fromkeys(event["message"] for event in events if event["event"] == "warning"))

@@ -4,85 +4,25 @@ import json
 from typing import Any
 
 import pytest
-import yaml
+from handoff.loaders import AXOLOTL, AXOLOTL_DATASET, DATASET_INFO, LLAMAFACTORY, TAGS, check, written
 
 from engine.handoff.deliver import TARGETS
-from engine.handoff.target import batches
+from engine.handoff.hugging_face import batches
 from engine.model import Weights
-from engine.operators.trainers.sft import SftParams
+from engine.operator import Kind
+from engine.registry import operator
 
 FREE = {"chunk_tokens"}
 """Speed and memory alone: another target has its own means."""
-
-TEXT, WHOLE, NUMBER, FLAG = str, int, (int, float), bool
-
-TRAINER: dict[str, Any] = {
-    "num_train_epochs": NUMBER, "max_steps": WHOLE, "per_device_train_batch_size": WHOLE,
-    "gradient_accumulation_steps": WHOLE, "learning_rate": NUMBER, "optim": TEXT, "weight_decay": NUMBER,
-    "lr_scheduler_type": {"cosine", "linear", "constant_with_warmup", "cosine_with_min_lr"},
-    "lr_scheduler_kwargs": dict, "adam_beta1": NUMBER, "adam_beta2": NUMBER, "max_grad_norm": NUMBER, "bf16": FLAG,
-    "seed": WHOLE, "save_strategy": {"no", "steps"}, "save_steps": NUMBER, "save_total_limit": WHOLE,
-    "report_to": {"none"}, "output_dir": TEXT,
-}  # fmt: skip
-"""transformers.TrainingArguments, 4.55 to 5.19."""
-
-LLAMAFACTORY: dict[str, Any] = TRAINER | {
-    "do_train": FLAG, "warmup_ratio": NUMBER,
-    # ModelArguments
-    "model_name_or_path": TEXT, "model_revision": TEXT, "train_from_scratch": FLAG,
-    "disable_gradient_checkpointing": FLAG,
-    # DataArguments
-    "dataset": TEXT, "dataset_dir": TEXT, "cutoff_len": WHOLE, "train_on_prompt": FLAG, "mask_history": FLAG,
-    "packing": FLAG, "neat_packing": FLAG,
-    # FinetuningArguments
-    "stage": {"pt", "sft", "rm", "ppo", "dpo", "kto"}, "finetuning_type": {"lora", "oft", "freeze", "full"},
-    "lora_rank": WHOLE, "lora_alpha": WHOLE, "lora_dropout": NUMBER, "lora_target": TEXT,
-}  # fmt: skip
-"""llamafactory 0.9.5: hparams/{model,data,finetuning}_args.py; warmup_ratio is of the transformers that it allows."""
-
-DATASET_INFO = {"file_name": TEXT, "formatting": {"alpaca", "sharegpt", "openai"}, "columns": dict, "tags": dict}
-TAGS = {"role_tag", "content_tag", "user_tag", "assistant_tag", "observation_tag", "function_tag", "system_tag"}
-"""llamafactory 0.9.5: data/parser.py."""
-
-AXOLOTL: dict[str, Any] = {
-    "base_model": TEXT, "revision_of_model": TEXT, "reinit_weights": FLAG, "datasets": list,
-    "chat_template": {"tokenizer_default", "jinja"}, "chat_template_jinja": TEXT, "dataset_prepared_path": TEXT,
-    "train_on_inputs": FLAG, "sequence_len": WHOLE, "sample_packing": FLAG, "attn_implementation": TEXT,
-    "excess_length_strategy": {"drop", "truncate", "raise"}, "num_epochs": NUMBER, "max_steps": WHOLE,
-    "micro_batch_size": WHOLE, "gradient_accumulation_steps": WHOLE, "learning_rate": NUMBER,
-    "lr_scheduler": {"cosine", "linear", "constant_with_warmup"}, "cosine_min_lr_ratio": NUMBER,
-    "warmup_ratio": NUMBER, "optimizer": {"adamw_torch"}, "weight_decay": NUMBER, "adam_beta1": NUMBER,
-    "adam_beta2": NUMBER, "max_grad_norm": NUMBER, "adapter": {"lora"}, "lora_r": WHOLE, "lora_alpha": WHOLE,
-    "lora_dropout": NUMBER, "lora_target_linear": FLAG, "lora_target_modules": list, "bf16": {"auto", True, False},
-    "gradient_checkpointing": FLAG, "seed": WHOLE, "val_set_size": NUMBER, "save_strategy": {"no", "steps"},
-    "save_steps": NUMBER, "save_total_limit": WHOLE, "output_dir": TEXT,
-}  # fmt: skip
-"""axolotl 0.19: utils/schemas/{config,model,training,peft}.py."""
-
-AXOLOTL_DATASET: dict[str, Any] = {
-    "path": TEXT, "ds_type": {"parquet"}, "type": {"chat_template"}, "field_messages": TEXT,
-    "message_property_mappings": dict, "roles_to_train": list, "train_on_eos": {"all", "turn", "last", "none"},
-    "chat_template": {"tokenizer_default", "jinja"}, "chat_template_jinja": TEXT,
-}  # fmt: skip
-"""axolotl 0.19: SFTDataset of utils/schemas/datasets.py."""
 
 ORDERS: list[dict[str, Any]] = [
     {},
     {"packing": False, "batch_size": 12, "train_on": "all", "schedule": "linear", "save_steps": 5, "max_steps": 3},
     {"lora_rank": 4, "min_learning_rate": 1e-6, "dtype": "float32", "gradient_checkpointing": True},
     {"lora_rank": 4, "lora_targets": ("q_proj", "v_proj"), "schedule": "constant", "dtype": "bfloat16"},
+    {"neftune_alpha": 5.0, "report_to": "wandb", "lora_rank": 4, "quantization": "4bit"},
+    {"lora_rank": 4, "quantization": "8bit", "report_to": "tensorboard"},
 ]
-
-
-def written(target: str, cargo) -> dict[str, Any]:
-    TARGETS[target].write(cargo)
-    return yaml.safe_load((cargo.folder / "sft.yaml").read_text(encoding="utf-8"))
-
-
-def check(config: dict[str, Any], known: dict[str, Any]) -> None:
-    for key, value in config.items():
-        allowed = known[key]
-        assert value in allowed if isinstance(allowed, set) else isinstance(value, allowed), (key, value)
 
 
 @pytest.mark.parametrize("params", ORDERS)
@@ -104,7 +44,7 @@ def test_llamafactory_reads_the_messages(cargo):
 
 
 def test_axolotl_reads_each_file_under_the_template_that_was_checked(cargo):
-    freight = cargo(Weights("m", chat_template="{{ messages }}"), over_long="drop", train_on="all")
+    freight = cargo("sft", Weights("m", chat_template="{{ messages }}"), over_long="drop", train_on="all")
     config = written("axolotl", freight)
     assert config["excess_length_strategy"] == "drop"
     assert config["train_on_inputs"] is True
@@ -163,12 +103,26 @@ def test_rows_that_are_too_long(cargo, over_long, refused):
     assert not any(target.lost_rows(fitting) for target in TARGETS.values())
 
 
-def test_every_parameter_is_said_or_refused():
+MOOT = {"sft": set(), "dpo": {"bad_pairs", "desirable_weight", "undesirable_weight"}}
+"""What is refused by the rows, or goes with a loss that no other target has."""
+
+NOT_SAID = {
+    ("llamafactory", "sft"): {"over_long", "chat_template"},
+    ("llamafactory", "dpo"): {"over_long", "chat_template"},
+    ("trl", "dpo"): {"chat_template", "gamma", "lambda_or"},
+    ("axolotl", "dpo"): {"gamma", "lambda_or"},
+}
+
+
+@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+def test_every_parameter_is_said_or_refused(trainer):
+    fields = operator(Kind.TRAIN, trainer).params.model_fields.keys()
     for name, target in TARGETS.items():
-        moot = {"muon_learning_rate"} if "optimizer" in target.only else set()
-        refused = {"llamafactory": {"over_long", "chat_template"}}.get(name, set())
-        assert SftParams.model_fields.keys() - target.keys.keys() - target.only.keys() - moot - refused - FREE == set()
-        assert target.keys.keys() <= SftParams.model_fields.keys()
+        recipe = target.recipes[trainer]
+        moot = MOOT[trainer] | ({"muon_learning_rate"} if "optimizer" in recipe.only else set())
+        refused = NOT_SAID.get((name, trainer), set())
+        assert fields - recipe.keys.keys() - recipe.only.keys() - moot - refused - FREE == set()
+        assert recipe.keys.keys() <= fields
 
 
 @pytest.mark.parametrize(
@@ -186,7 +140,7 @@ def test_the_sizes_of_batches(cargo, params, expected):
 
 
 def test_a_template_without_markers_is_told_to_who_hands_over_to_trl(cargo):
-    assert any("no generation markers" in note for note in TARGETS["trl"].notes(cargo(masking="prefix")))
+    assert any("no generation markers" in note for note in TARGETS["trl"].notes(cargo(report={"masking": "prefix"})))
     assert not any("generation markers" in note for note in TARGETS["trl"].notes(cargo()))
 
 

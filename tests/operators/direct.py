@@ -7,7 +7,7 @@ from typing import Any
 
 from operators.fakes import FakeContext
 
-from engine.model import Backend, Chat, Generate, ModelConfig, Reward, Sampling
+from engine.model import Backend, Chat, Generate, ModelConfig, ReplyLogLikelihood, Reward, Sampling
 from engine.operator import Operator
 from engine.registry import backend
 
@@ -30,6 +30,9 @@ class Direct:
 
     async def reward(self, messages):
         return (await self.backend.answer(Reward(tuple(messages)))).value
+
+    async def reply_loglikelihood(self, messages):
+        return await self.backend.answer(ReplyLogLikelihood(tuple(messages)))
 
     async def render(self, messages, *, add_generation_prompt=False):
         return await self.backend.render(messages, add_generation_prompt=add_generation_prompt)

@@ -181,6 +181,13 @@ def test_adapters_are_saved_and_merged(handoff, base, tmp_path):
     assert merged.get_input_embeddings().weight.equal(plain.get_input_embeddings().weight)
 
 
+def test_a_quantised_base_needs_a_gpu(handoff, tmp_path):
+    with pytest.raises(HandoffError, match=r"params.quantization is '4bit', which needs a GPU"):
+        train(SFT, handoff(lora_rank=4, quantization="4bit"), tmp_path / "out")
+    with pytest.raises(HandoffError, match=r"a quantised base can't be trained: give lora_rank"):
+        train(SFT, handoff(quantization="4bit"), tmp_path / "out")
+
+
 def test_fresh_weights_follow_from_the_seed(handoff, base, tmp_path):
     bare = tmp_path / "bare"
     shutil.copytree(base, bare)

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback  #
 from trainers.config import SftConfig  # noqa: E402
 from trainers.data.folder import Base  # noqa: E402
 from trainers.data.plan import Plan  # noqa: E402
-from trainers.model.policy import build_policy  # noqa: E402
+from trainers.model.loading import build_policy  # noqa: E402
 from trainers.sft import NextToken  # noqa: E402
 
 ROWS = 16

@@ -53,6 +53,8 @@ def _converted(value: Any, kind: Any) -> Any:
         wanted = members if Ellipsis not in members else (members[0],) * len(value)
         items = tuple(map(_converted, value, wanted)) if len(value) == len(wanted) else (None,)
         return None if None in items else items
+    if origin is dict:
+        return value if isinstance(value, dict) else None
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     return value if isinstance(kind, type) and type(value) is kind else None
@@ -66,9 +68,9 @@ def _spoken(kind: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(map(_spoken, members))
     if origin is tuple:
-        return f"a list of {'' if Ellipsis in members else f'{len(members)} '}{_PLURALS[members[0]]}"
+        return f"a list of {'' if Ellipsis in members else f'{len(members)} '}{_PLURALS[get_origin(members[0]) or members[0]]}"
     return _NAMES[kind]
 
 
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-_PLURALS = {float: "numbers", str: "texts"}
+_PLURALS = {float: "numbers", str: "texts", dict: "objects"}

@@ -46,6 +46,8 @@ class RunConfig:
     lora_dropout: float = 0.0
     lora_targets: tuple[str, ...] | None = None
     """Names of the layers that get an adapter; None: every linear layer but the head."""
+    quantization: Literal["4bit", "8bit"] | None = None
+    """The frozen base below the adapters in 4 or 8 bits, by bitsandbytes; None: as `dtype` says."""
     gradient_checkpointing: bool = False
     chat_template: str | None = None
     """Jinja instead of the base's own template; `plain`: contents one after the other, EOS at the end."""
@@ -54,6 +56,8 @@ class RunConfig:
     save_steps: int = 0
     """A checkpoint every so many steps; 0: only when the run is told to stop."""
     keep_checkpoints: int = 2
+    report_to: Literal["none", "tensorboard", "wandb"] = "none"
+    """A tracker that follows the run, besides the log and the metrics that every run leaves."""
 
     def __post_init__(self) -> None:
         for name, problem in self.problems():
@@ -65,6 +69,8 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 yield name, f"it must be at least {least}"
+        if self.quantization is not None and self.lora_rank is None:
+            yield "quantization", "a quantised base can't be trained: give lora_rank"
         for name in _ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 yield name, "it must be above 0"

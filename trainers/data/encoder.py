@@ -1,6 +1,7 @@
-"""Batches of rows to ids and masks: rendered, tokenised as a whole, and masked by the offsets of their tokens.
+"""Texts to ids and masks: tokenised as a whole, and masked by the offsets of their tokens.
 
-Only rendering and the lookup of a span's two ends go row by row; all else is arithmetic on the batch's flat arrays.
+Only the lookup of a span's two ends goes row by row; all else is arithmetic on the batch's flat arrays. What the texts
+are, and which rows are trained on, is known to `conversations` and `preferences`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trainers.config import SftConfig
-from trainers.data.rows import TokenReport, Tokens
-from trainers.data.template import Rendered, Renderer, RowError, Span
+from trainers.data.rows import Tokens, runs
+from trainers.data.template import Rendered, Span
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -46,38 +46,58 @@ class Texts:
         self.spans.append(row.spans)
 
 
-class Encoder:
-    """What a batch goes through, in three steps: `rendered`, `encoded` (in any thread), `masked`."""
+@dataclass(frozen=True)
+class Encoded:
+    """Rows in flat arrays; row i is `ids[offsets[i]:offsets[i + 1]]`."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, config: SftConfig) -> None:
-        self._config = config
-        self._all = config.train_on == "all"
-        self._end = str(tokenizer.eos_token or "")
-        self._renderer = Renderer(tokenizer, config.train_on) if config.format != "completion" else None
+    ids: npt.NDArray[np.int32]
+    """`[total]`."""
+    mask: Flags
+    """`[total]`: the token is a loss target."""
+    offsets: Integers
+    """`[rows + 1]`."""
+    clean: Flags
+    """`[rows]`: what stands before each answer has the same ids alone; see `SEAM`."""
+
+    def targets(self, most: int | None = None) -> Integers:
+        """Targets among the first `most` tokens of each row, `[rows]`; nothing predicts a row's first token."""
+        owner = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        position = np.arange(len(self.mask)) - self.offsets[owner]
+        counted = self.mask & (position > 0) & (position < (len(self.mask) + 1 if most is None else most))
+        return np.bincount(owner[counted], minlength=len(self.offsets) - 1)
+
+    def followed_by(self, other: Encoded) -> Encoded:
+        """These rows, and after them the others."""
+        return Encoded(
+            np.concatenate([self.ids, other.ids]),
+            np.concatenate([self.mask, other.mask]),
+            np.concatenate([self.offsets, self.offsets[-1] + other.offsets[1:]]),
+            np.concatenate([self.clean, other.clean]),
+        )
+
+    def take(self, starts: Integers, lengths: Integers, row_ids: list[str]) -> Tokens:
+        """Rows that begin at `starts` and have `lengths`."""
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        places = runs(starts, lengths)
+        names = pa.chunked_array([pa.array(row_ids, pa.string())])
+        return Tokens(self.ids[places], self.mask[places], offsets, names)
+
+
+class Encoder:
+    """A tokenizer, for texts that hold all of their special tokens already: a chat template writes them itself."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._added = np.array(sorted(tokenizer.get_added_vocab().values()), np.int32)
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
-        self.report = TokenReport(self._renderer.masking if self._renderer else "all" if self._all else "completion")
 
-    def rendered(self, batch: pa.RecordBatch) -> Texts:
-        """The texts of a batch's rows; rows that have none are reported."""
-        self.report.rows += batch.num_rows
-        columns = (_column(batch, name) for name in ("row_id", "messages", "prompt", "completion"))
-        texts = Texts()
-        for row_id, talk, prompt, completion in zip(*columns, strict=True):
-            try:
-                texts.add(row_id, self._row(talk, prompt, completion))
-            except RowError as error:
-                self.report.add(error.code, row_id, str(error))
-        return texts
+    def encode(self, texts: Iterable[str]) -> list[Encoding]:
+        """The tokens of texts as they stand; may be called in any thread."""
+        return self._backend.encode_batch(list(texts), add_special_tokens=False)
 
-    def encoded(self, texts: Texts) -> list[Encoding]:
-        """The tokens of the texts as they stand: a chat template writes all special tokens itself."""
-        return self._encode(texts.texts)
-
-    def masked(self, texts: Texts, encodings: list[Encoding]) -> Tokens:
-        """Ids and masks of the rows that can be trained on; the others are reported."""
+    def masked(self, texts: Texts, encodings: list[Encoding]) -> Encoded:
+        """Ids and masks of texts that `encode` has tokenised."""
         lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32, int(offsets[-1]))
@@ -97,20 +117,7 @@ class Encoder:
         np.add.at(step, spans[:, 0], 1)
         np.add.at(step, spans[:, 1], -1)
         mask = np.cumsum(step[:-1]) > 0
-        clean = self._clean(texts, encodings, ids, offsets, rows, spans[:, 0])
-        kept, within = self._fitting(texts.row_ids, mask, offsets, clean)
-        lengths = np.minimum(lengths[kept], self._config.max_length)
-        names = pa.array([texts.row_ids[row] for row in np.flatnonzero(kept)], pa.string())
-        kept_offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Tokens(ids[within], mask[within], kept_offsets, pa.chunked_array([names]))
-
-    def _row(self, talk: Any, prompt: str | None, completion: str | None) -> Rendered:
-        if self._renderer and not (talk is None and self._config.format == "both"):
-            return self._renderer.render(talk)
-        if prompt is None or completion is None:
-            raise RowError("no_messages", "prompt or completion is null")
-        text = prompt + completion + self._end
-        return Rendered(text, ((0 if self._all else len(prompt), len(text)),))
+        return Encoded(ids, mask, offsets, self._clean(texts, encodings, ids, offsets, rows, spans[:, 0]))
 
     def _clean(
         self, texts: Texts, encodings: list[Encoding], ids: npt.NDArray[np.int32], offsets: Integers, rows: Integers,
@@ -133,40 +140,14 @@ class Encoder:
                 seams.setdefault((before, ids[begin:first].tobytes()), []).append(row)
         clean = np.ones(len(texts.texts), bool)
         for (_, found), alone, at in zip(
-            seams, self._encode(before for before, _ in seams), seams.values(), strict=True
+            seams, self.encode(before for before, _ in seams), seams.values(), strict=True
         ):
             if np.array(alone.ids, np.int32).tobytes() != found:
                 clean[at] = False
-        for row in np.flatnonzero(~clean):
-            self.report.add("seam", texts.row_ids[row], SEAM)
         return clean
 
-    def _fitting(self, row_ids: list[str], mask: Flags, offsets: Integers, clean: Flags) -> tuple[Flags, Flags]:
-        """Which rows are trained on, `[rows]`, and which of all tokens, `[total]`."""
-        most, lengths = self._config.max_length, np.diff(offsets)
-        owner = np.repeat(np.arange(len(lengths)), lengths)
-        position = np.arange(len(mask)) - offsets[owner]
-        scored, within = mask & (position > 0), position < most  # nothing predicts a row's first token
-        targets, left = (np.bincount(owner[some], minlength=len(lengths)) for some in (scored, scored & within))
-        over = clean & (targets > 0) & (lengths > most)
-        cut = over & (self._config.over_long == "truncate")
-        self.report.over_long += int(over.sum())
-        for code, rows, message in (
-            ("fully_masked", clean & (targets == 0), "no token of it is a loss target"),
-            ("over_long", over, f"it has more than {most} tokens (max_length)"),
-            ("cut_to_nothing", cut & (left == 0), f"no loss target is among its first {most} tokens (max_length)"),
-            ("cut_answer", cut & (left > 0) & (left < targets), f"its answer is cut after {most} tokens (max_length)"),
-        ):
-            for row in np.flatnonzero(rows):
-                self.report.add(code, row_ids[row], message)
-        kept = clean & (left > 0) & (~over | cut)
-        return kept, kept[owner] & within
 
-    def _encode(self, texts: Iterable[str]) -> list[Encoding]:
-        return self._backend.encode_batch(list(texts), add_special_tokens=False)
-
-
-def _column(batch: pa.RecordBatch, name: str) -> list[Any]:
+def column(batch: pa.RecordBatch, name: str) -> list[Any]:
     """A column as a list; nulls where there is no such column."""
     return batch[name].to_pylist() if name in batch.schema.names else [None] * batch.num_rows
 

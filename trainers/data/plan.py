@@ -6,6 +6,7 @@ and with it the targets of the whole step, so that no process need ask another f
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ class Plan:
         self.tokens, self.config, self.seed, self.together = tokens, config, seed, together
         self.row_ids: pa.Array = pa.concat_arrays(tokens.row_ids.chunks)
         self.lengths = np.diff(tokens.offsets)
-        self.targets = _targets(tokens)
+        self.targets = targets_of(tokens)
         self.capacity = together * config.max_length
         self.micro_batch_size = config.micro_batch_size or max(1, FORWARD_TOKENS.get(device, 2048) // self.capacity)
         self._epoch: tuple[int, Integers, Integers] = (-1, np.empty(0, np.int64), np.zeros(1, np.int64))
@@ -60,6 +61,12 @@ class Plan:
         self.steps_per_epoch = math.ceil(self.packs / config.batch_size)
         wanted = math.ceil(config.epochs * self.steps_per_epoch)
         self.steps = wanted if config.max_steps is None else min(wanted, config.max_steps)
+
+    def over(self, tokens: Tokens) -> Plan:
+        """The same rows in the same packs, of other tokens."""
+        plan = copy.copy(self)
+        plan.tokens, plan.lengths, plan.targets = tokens, np.diff(tokens.offsets), targets_of(tokens)
+        return plan
 
     @property
     def hash(self) -> str:
@@ -112,7 +119,7 @@ class Plan:
         return self._epoch[1:]
 
 
-def _targets(tokens: Tokens) -> Integers:
+def targets_of(tokens: Tokens) -> Integers:
     """Target tokens of each row, `[n]`, without its first token, which nothing predicts."""
     counted = np.concatenate([[0], np.cumsum(tokens.mask, dtype=np.int64)])
     first = tokens.mask[np.minimum(tokens.offsets[:-1], max(len(tokens.mask) - 1, 0))] if len(tokens.mask) else 0

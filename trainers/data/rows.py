@@ -42,17 +42,37 @@ class TokenReport:
     """What became of the rows. `kept` are trained on; `troubles` are by their codes."""
 
     masking: str
+    asked_for: set[str] = field(default_factory=set)
+    """Troubles that the parameters say how to deal with: they end no run."""
     rows: int = 0
     kept: int = 0
     tokens: int = 0
     targets: int = 0
     longest: int = 0
     over_long: int = 0
+    cut: int = 0
     troubles: dict[str, Trouble] = field(default_factory=dict)
 
     def add(self, code: str, row_id: str, message: str) -> None:
         """Count a row that has something wrong with it."""
         self.troubles.setdefault(code, Trouble(message)).add(row_id)
+
+    def add_all(self, code: str, row_ids: list[str], wrong: npt.NDArray[np.bool_], message: str) -> None:
+        """Count the rows that are flagged, `[rows]`."""
+        for row in np.flatnonzero(wrong):
+            self.add(code, row_ids[row], message)
+
+
+def runs(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The places of runs that begin at `starts` and have `lengths`, one run after the other."""
+    ends = np.cumsum(lengths)
+    return np.asarray(np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths), np.int64)
+
+
+def first_targets(mask: npt.NDArray[np.bool_], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where the first target of each row stands within the row, `[rows]`; for rows without any it means nothing."""
+    places = np.append(np.flatnonzero(mask), len(mask))
+    return np.asarray(places[np.searchsorted(places[:-1], offsets[:-1])] - offsets[:-1], np.int64)
 
 
 def joined(parts: list[Tokens]) -> Tokens:

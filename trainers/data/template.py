@@ -39,7 +39,7 @@ MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 
 class RowError(Exception):
-    """A row that can't be rendered or masked; `code` is a key of `preflight.CURES`."""
+    """A row that can't be rendered or masked; `code` is a key of `cures.CURES`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -117,6 +117,10 @@ class Renderer:
             return Rendered(text, ((0, len(text)),))
         answers = [i for i, turn in enumerate(turns) if turn["role"] == "assistant"]
         return Rendered(text, tuple(self._between(turns, i, text) for i in answers))
+
+    def prompt(self, messages: Sequence[Message]) -> str:
+        """A conversation that is the assistant's turn to go on; raises as `render`."""
+        return self._text(_checked(messages), add_generation_prompt=True)[0]
 
     def _between(self, turns: Sequence[Message], answer: int, text: str) -> Span:
         """The span of one answer: what stands between the text before it and the text up to and including it."""

@@ -21,7 +21,7 @@ from trainers.loop.metrics import Metrics
 from trainers.loop.optimizers import Optimizers
 from trainers.model.policy import Policy
 
-FREE = ("save_steps", "keep_checkpoints")
+FREE = ("save_steps", "keep_checkpoints", "report_to")
 """Parameters that may change between a stop and the resumption: they don't touch the weights."""
 
 

@@ -19,15 +19,16 @@ from trainers.data.folder import Handoff, open_handoff
 from trainers.data.packing import efficiency
 from trainers.data.template import hashes, load_tokenizer
 from trainers.errors import HandoffError
-from trainers.loop import checkpoint
-from trainers.loop.console import Console
+from trainers.loop import checkpoint, trackers
+from trainers.loop.log import Log
 from trainers.loop.metrics import Work
 from trainers.loop.objective import Objective
 from trainers.loop.optimizers import Optimizers
 from trainers.loop.run import Run
 from trainers.loop.saving import save_model
 from trainers.loop.steps import Trainer, TrainingError
-from trainers.model.policy import Policy, build_policy
+from trainers.model.loading import build_policy
+from trainers.model.policy import Policy
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -68,24 +69,31 @@ def train(recipe: Recipe[Any], folder: Path, out: Path, *, json_lines: bool = Fa
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    # Without a GPU accelerate heeds a launcher only if told to use the CPU; the policy casts by itself
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
-    console = Console(json_lines=json_lines, first=accelerator.is_main_process)
     handoff = open_handoff(folder)
     config = from_params(recipe.config, handoff.params)
+    trackers.check_installed(config.report_to)
+    # Without a GPU accelerate heeds a launcher only if told to use the CPU; the policy casts by itself
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(),
+        mixed_precision="no",
+        log_with=None if config.report_to == "none" else config.report_to,
+        project_dir=out,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    log = Log(accelerator, out, json_lines=json_lines)
     tokenizer = load_tokenizer(handoff.base, config.chat_template)
     _check_hashes(handoff, hashes(tokenizer))
     identity = _identity(handoff, config, hashes(tokenizer), accelerator.num_processes)
     if _trained_already(out, identity):
-        console.done(model=str(out / "model"), already=True)
+        log.done(model=str(out / "model"), already=True)
         return True
-    out.mkdir(parents=True, exist_ok=True)
     set_seed(handoff.seed)  # for fresh weights, which must be the same in all processes
     policy = build_policy(handoff.base, config, accelerator.device, len(tokenizer))
     set_seed(handoff.seed, device_specific=True)
     trainer = _trainer(recipe, Given(handoff, config, tokenizer, policy, accelerator))
-    run = Run(trainer, policy, {**identity, "plan": trainer.plan.hash}, out, console)
-    console.start(**_facts(trainer, policy), resumed_at=run.done)
+    run = Run(trainer, policy, {**identity, "plan": trainer.plan.hash}, out, log)
+    trackers.follow(accelerator, config.report_to, handoff.name, identity, out)
+    log.start(**_facts(trainer, policy), resumed_at=run.done)
     if not run.go_on():
         return False
     if accelerator.is_main_process:
@@ -93,7 +101,7 @@ def train(recipe: Recipe[Any], folder: Path, out: Path, *, json_lines: bool = Fa
         save_model(policy, tokenizer, handoff.base, out, identity)
     accelerator.wait_for_everyone()
     last = run.metrics.steps[-1]
-    console.done(steps=last.step, loss=last.loss, model=str(out / "model"), peak_memory=last.peak_memory)
+    log.done(steps=last.step, loss=last.loss, model=str(out / "model"), peak_memory=last.peak_memory)
     return True
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from trainers.loop.objective import Report
+from trainers.loop.objective import Figures, Report
 
 PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
 """Dense bfloat16 operations per second, by a word of the GPU's name."""
@@ -40,7 +40,7 @@ class StepRecord:
     mfu: float | None
     peak_memory: int
     """Bytes at the peak so far, of the GPU where there is one, else of the process."""
-    figures: dict[str, float] = field(default_factory=dict)
+    figures: Figures = field(default_factory=dict)
     """The objective's own."""
 
     def flat(self) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,12 @@ from trainers.data.plan import Plan, Window
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trainers.loop.metrics import StepRecord
     from trainers.loop.steps import Trainer
     from trainers.model.policy import Policy, Scored
 
 Floats = npt.NDArray[np.float64]
+Figures = dict[str, float | None]
 
 ROWS = (("row_id", pa.string()), ("epoch", pa.int32()), ("step", pa.int32()), ("n_tokens", pa.int32()))
 """What every objective says of a row that was trained on; `n_tokens` are its targets."""
@@ -37,17 +40,17 @@ class Report:
     """Their targets, `[items]`."""
     columns: dict[str, pa.Array]
     """What else the objective's `rows` say of them, by its names."""
-    figures: dict[str, float] = field(default_factory=dict)
-    """Of the step, by the objective's names."""
+    figures: Figures = field(default_factory=dict)
+    """Of the step, by the objective's names; None where the step had nothing to take them from."""
 
 
 class Objective(ABC):
     """One objective of one training; what it has to remember from step to step is in the plan, or in `state`."""
 
-    rows: ClassVar[pa.Schema]
+    rows: pa.Schema
     """Of `train_metrics`: `ROWS`, and what the objective adds."""
 
-    figures: ClassVar[tuple[str, ...]] = ()
+    figures: tuple[str, ...] = ()
     """Names of its figures in `train_steps`."""
 
     def __init__(self, plan: Plan) -> None:
@@ -69,6 +72,11 @@ class Objective(ABC):
 
         Called within the policy's forward pass. `hidden`: the states that predict the batch's targets, `[N, H]`.
         """
+
+    def concerns(self, records: Sequence[StepRecord]) -> list[tuple[str, str]]:
+        """What this objective has to fear for, by the steps so far: codes, and messages for the user with a cure."""
+        del records
+        return []
 
     @abstractmethod
     def report(self, window: Window, nll: Floats) -> Report:

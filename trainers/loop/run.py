@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from trainers.loop import checkpoint
-from trainers.loop.console import Console
+from trainers.loop.log import Log
 from trainers.loop.metrics import Metrics
 from trainers.loop.steps import Trainer
+from trainers.loop.watch import Watch
 from trainers.model.policy import Policy
 
 
@@ -23,11 +24,12 @@ class Run:
         HandoffError: the checkpoint is of another training.
     """
 
-    def __init__(self, trainer: Trainer, policy: Policy, identity: dict[str, Any], out: Path, console: Console) -> None:
-        self.trainer, self.policy, self.identity, self.out, self.console = trainer, policy, identity, out, console
+    def __init__(self, trainer: Trainer, policy: Policy, identity: dict[str, Any], out: Path, log: Log) -> None:
+        self.trainer, self.policy, self.identity, self.out, self.log = trainer, policy, identity, out, log
         self.accelerator, self.config = trainer.accelerator, trainer.plan.config
         objective = trainer.objective
         self.metrics, self.done = Metrics(objective.rows, objective.figures), 0
+        self.watch = Watch(objective, log)
         found = checkpoint.newest(out)
         if found:
             self.done = checkpoint.read_record(found, identity)
@@ -39,13 +41,14 @@ class Run:
         with _heeding(signal.SIGTERM, signal.SIGINT, told=stop.set):
             for step in self.trainer.steps(self.done, stop.is_set):
                 self.metrics.add(step.record, step.window.epoch, step.report)
-                self.console.step(step.record, plan.steps)
+                self.log.step(step.record, plan.steps)
+                self.watch.look(self.metrics.steps)
                 self.done = step.record.step
                 due = self.config.save_steps and self.done % self.config.save_steps == 0
                 if (step.stop or due) and self.done < plan.steps:
                     self._save()
         if self.done < plan.steps:
-            self.console.stopped(step=self.done, checkpoint=str(checkpoint.folder_of(self.out, self.done)))
+            self.log.stopped(step=self.done, checkpoint=str(checkpoint.folder_of(self.out, self.done)))
         return self.done == plan.steps
 
     def _save(self) -> None:

@@ -24,6 +24,8 @@ def save_model(policy: Policy, tokenizer: Any, base: Base, out: Path, identity: 
     model = policy.model
     if policy.causal is not model:
         _put(out / "adapter", lambda folder: model.save_pretrained(folder))
+        if getattr(policy.causal, "is_quantized", False):
+            model = _unquantized(base, out / "adapter", dtype)
         model = model.merge_and_unload()
     model.to(dtype)
 
@@ -34,6 +36,15 @@ def save_model(policy: Policy, tokenizer: Any, base: Base, out: Path, identity: 
         (folder / "training.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     _put(out / "model", write)
+
+
+def _unquantized(base: Base, adapter: Path, dtype: torch.dtype) -> Any:
+    """The adapters on the base as it is: merged into a quantised one, they would be rounded with it."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    auto: Any = AutoModelForCausalLM
+    return PeftModel.from_pretrained(auto.from_pretrained(base.model, revision=base.revision, dtype=dtype), adapter)
 
 
 def _put(folder: Path, write: Any) -> None:

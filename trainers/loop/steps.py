@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from trainers.data.batches import Batch
 from trainers.data.plan import Plan, Window
 from trainers.loop.metrics import StepRecord, Work, peak_memory
 from trainers.loop.objective import Floats, Objective, Report
@@ -23,6 +24,20 @@ if TYPE_CHECKING:
 
 class TrainingError(Exception):
     """Training that can't go on; the message tells the step and what to do."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One update of the weights, over all processes."""
+
+    loss: float
+    grad_norm: float
+    """Before clipping."""
+    hits: int
+    nll: Floats
+    """Of each of the window's rows, `[k]`, the sum over its targets."""
+    stop: bool
+    """Some process was told to stop."""
 
 
 @dataclass(frozen=True)
@@ -66,36 +81,46 @@ class Trainer:
 
     def _step(self, window: Window, told_to_stop: Callable[[], bool]) -> Step:
         began = time.perf_counter()
-        loss, hits, nll, stop = self._accumulate(window, told_to_stop)
-        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), self.plan.config.max_grad_norm))
-        self._check(window, loss, norm, nll)
-        self.optimizers.step(window.step)
-        report = self.objective.report(window, nll)
+        done = self.update(window, self.objective.batches(self, window), told_to_stop)
+        report = self.objective.report(window, done.nll)
         seconds = time.perf_counter() - began
         targets = int(report.n_tokens.sum())
         record = StepRecord(
             step=window.step + 1,
             epoch=(window.step + 1) / self.plan.steps_per_epoch,
-            loss=loss,
+            loss=done.loss,
             lr=self.plan.config.learning_rate * self.optimizers.rate(window.step),
-            grad_norm=norm,
+            grad_norm=done.grad_norm,
             tokens=report.tokens,
             target_tokens=targets,
-            accuracy=hits / max(targets, 1),
+            accuracy=done.hits / max(targets, 1),
             seconds=seconds,
             tokens_per_s=report.tokens / seconds,
             mfu=self.work.mfu(report.tokens / seconds),
             peak_memory=peak_memory(self.accelerator.device),
             figures=report.figures,
         )
-        return Step(record, window, report, stop)
+        return Step(record, window, report, done.stop)
 
-    def _accumulate(self, window: Window, told_to_stop: Callable[[], bool]) -> tuple[float, int, Floats, bool]:
+    def update(self, window: Window, batches: list[Batch], told_to_stop: Callable[[], bool] = lambda: False) -> Update:
+        """One update of the weights from this process's forward passes; an objective may ask for some within a step.
+
+        Raises:
+            TrainingError: loss or gradients aren't finite; the weights are as they were.
+        """
+        loss, hits, nll, stop = self._accumulate(window, batches, told_to_stop)
+        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), self.plan.config.max_grad_norm))
+        self._check(window, loss, norm, nll)
+        self.optimizers.step(window.step)
+        return Update(loss, norm, hits, nll, stop)
+
+    def _accumulate(
+        self, window: Window, batches: list[Batch], told_to_stop: Callable[[], bool]
+    ) -> tuple[float, int, Floats, bool]:
         """Gradients of the whole window; its loss, its hits, the NLL sum of each row, and whether to stop after it."""
         accelerator, device = self.accelerator, self.accelerator.device
         # One vector, so that processes meet once: loss, hits, requests to stop, and the rows
         sums = torch.zeros(3 + len(window.rows), dtype=torch.float64, device=device)
-        batches = self.objective.batches(self, window)
         for number, batch in enumerate((batch.to(device) for batch in batches), 1):
             wait = contextlib.nullcontext() if number == len(batches) else accelerator.no_sync(self.model)
             with wait:

@@ -18,10 +18,13 @@ rows = st.lists(st.tuples(st.text(max_size=4), numbers, vectors, st.none() | st.
 CASES = {
     "deita": lambda k: {"budget": k, "max_similarity": 0.7},
     "filter": lambda _: {"where": "x"},
+    "length_following": lambda _: {},
     "magpie": lambda k: {"preset": "none", "distance_above": 0.1, "longest": k},
     "random": lambda k: {"k": k},
     "top_k": lambda k: {"k": k, "by": "x"},
 }
+UNBOUNDED = {"filter", "length_following"}
+"""They keep whatever meets a condition, in the table's order."""
 
 
 def given_table(drawn):
@@ -32,6 +35,9 @@ def given_table(drawn):
             "row_id": pa.array(ids, pa.string()),
             "score": score,
             "by": score,
+            "length_requests": score,
+            "required_length": score,
+            "response_length": score,
             "response": pa.array(ids, pa.string()),
             "where": pa.array(conditions, pa.bool_()),
             "embedding": pa.array(embeddings, pa.list_(pa.float32(), 2)),
@@ -54,7 +60,7 @@ def test_laws(name, drawn, k, seed):
     assert verdict["row_id"].equals(table["row_id"])
     ranks = verdict["select_rank"].drop_null().to_pylist()
     assert sorted(ranks) == list(range(len(ranks)))
-    assert name == "filter" or len(ranks) <= k
+    assert name in UNBOUNDED or len(ranks) <= k
     assert verdict["nn_id"].is_valid().equals(verdict["nn_sim"].is_valid())
 
 
@@ -63,7 +69,7 @@ def test_laws(name, drawn, k, seed):
 def test_the_order_of_the_rows_changes_no_verdict(name, drawn, k, seed):
     table = given_table(drawn)
     turned = table.take(np.arange(table.num_rows)[::-1])
-    columns = ["row_id", "selected", "drop_reason", "nn_id", *([] if name == "filter" else ["select_rank"])]
+    columns = ["row_id", "selected", "drop_reason", "nn_id", *([] if name in UNBOUNDED else ["select_rank"])]
     one, other = (
         run(operator("select", name), t, seed=seed, **CASES[name](k)).select(columns).sort_by("row_id").to_pylist()
         for t in (table, turned)

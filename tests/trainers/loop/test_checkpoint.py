@@ -18,7 +18,7 @@ from trainers.errors import HandoffError  # noqa: E402
 from trainers.loop import checkpoint  # noqa: E402
 from trainers.loop.metrics import Metrics  # noqa: E402
 from trainers.loop.optimizers import Optimizers  # noqa: E402
-from trainers.model.policy import build_policy  # noqa: E402
+from trainers.model.loading import build_policy  # noqa: E402
 from trainers.sft import NextToken  # noqa: E402
 
 CONFIG = SftConfig(optimizer="muon", learning_rate=1e-2, max_length=64)

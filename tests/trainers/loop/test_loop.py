@@ -24,7 +24,7 @@ from trainers.data.plan import Plan  # noqa: E402
 from trainers.loop.metrics import Work  # noqa: E402
 from trainers.loop.optimizers import Optimizers  # noqa: E402
 from trainers.loop.steps import Trainer, TrainingError  # noqa: E402
-from trainers.model.policy import build_policy  # noqa: E402
+from trainers.model.loading import build_policy  # noqa: E402
 from trainers.sft import LongCe, NextToken  # noqa: E402
 
 
@@ -45,7 +45,8 @@ def trainer_of(base, tokens, **params) -> Trainer:
 
 def gradients(trainer, step):
     trainer.model.zero_grad()
-    trainer._accumulate(trainer.plan.window(step), lambda: False)
+    window = trainer.plan.window(step)
+    trainer._accumulate(window, trainer.objective.batches(trainer, window), lambda: False)
     return {name: parameter.grad.clone() for name, parameter in trainer.model.named_parameters()}
 
 
@@ -170,7 +171,8 @@ found = gradients(trainer, {step})
 if trainer.accelerator.is_main_process:
     name = "model.model.layers.0.mlp.up_proj.weight"
     grad = next(value for key, value in found.items() if key.endswith(name))
-    print(json.dumps(grad.tolist()))
+    print(json.dumps(grad.tolist()), flush=True)
+trainer.accelerator.end_training()
 """
 
 

@@ -14,7 +14,7 @@ from trainers.data.folder import Base  # noqa: E402
 from trainers.data.plan import Plan  # noqa: E402
 from trainers.errors import HandoffError  # noqa: E402
 from trainers.model.attention import BY_ROW, implementation, layout  # noqa: E402
-from trainers.model.policy import build_policy  # noqa: E402
+from trainers.model.loading import build_policy  # noqa: E402
 from trainers.sft import NextToken  # noqa: E402
 
 CPU = torch.device("cpu")

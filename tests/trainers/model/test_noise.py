@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch", reason="needs the extra `train`")
 from trainers.config import SftConfig  # noqa: E402
 from trainers.data.folder import Base  # noqa: E402
 from trainers.data.plan import Plan  # noqa: E402
+from trainers.model.loading import build_policy  # noqa: E402
 from trainers.model.noise import with_noise  # noqa: E402
-from trainers.model.policy import build_policy  # noqa: E402
 from trainers.sft import NextToken  # noqa: E402
 
 

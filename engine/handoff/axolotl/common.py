@@ -1,29 +1,15 @@
-"""axolotl: `sft.yaml`. The names are those of axolotl 0.19."""
+"""What axolotl is told whatever the trainer: the model, its template, steps, adapters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from engine.handoff.folder import Order
-from engine.handoff.target import (
-    CONFIG,
-    OUT,
-    SCHEDULES,
-    Cargo,
-    Target,
-    batches,
-    plain_template,
-    saving,
-    uneven,
-    write_template,
-)
+from engine.handoff.hugging_face import SCHEDULES, batches, saving, uneven
+from engine.handoff.target import OUT, Cargo, plain_template, write_template, write_yaml
 
 KEYS = {
-    "format": "datasets.type",
-    "train_on": "train_on_inputs, datasets.roles_to_train",
     "epochs": "num_epochs",
     "max_steps": "max_steps",
     "learning_rate": "learning_rate",
@@ -44,38 +30,40 @@ KEYS = {
     "lora_alpha": "lora_alpha",
     "lora_dropout": "lora_dropout",
     "lora_targets": "lora_target_linear, lora_target_modules",
+    "quantization": "adapter, load_in_4bit, load_in_8bit",
     "gradient_checkpointing": "gradient_checkpointing",
     "chat_template": "chat_template, chat_template_jinja",
-    "init": "reinit_weights",
     "save_steps": "save_strategy, save_steps",
     "keep_checkpoints": "save_total_limit",
+    "report_to": "use_tensorboard, use_wandb",
 }
 
-ONLY = {
-    "format": ("conversation",),
-    "optimizer": ("adamw",),
-    "loss": ("token_mean",),
-}
+EXCESS = {"error": "raise", "drop": "drop", "truncate": "truncate", "truncate_prompt": "raise"}
+"""What it calls what is to be done with rows that are too long; it can cut no prompt."""
 
-EXCESS = {"error": "raise", "drop": "drop", "truncate": "truncate"}
+QUANTIZED: dict[str | None, dict[str, Any]] = {
+    None: {"adapter": "lora"},
+    "4bit": {"adapter": "qlora", "load_in_4bit": True},
+    "8bit": {"adapter": "lora", "load_in_8bit": True},
+}
+"""Its adapters on a base of full, of 4 and of 8 bits."""
+
 BF16 = {"auto": "auto", "bfloat16": True, "float32": False}
 
 
-def config(cargo: Cargo) -> dict[str, Any]:
-    """What stands in `sft.yaml`, to be read in the folder. A data set's own template goes before the one for all."""
-    order, p = cargo.order, cargo.order.params
+def template(cargo: Cargo) -> dict[str, Any]:
+    """The chat template: its own file where one replaces the base's."""
     path = write_template(cargo)
-    template = (
-        {"chat_template": "jinja", "chat_template_jinja": path} if path else {"chat_template": "tokenizer_default"}
-    )
+    return {"chat_template": "jinja", "chat_template_jinja": path} if path else {"chat_template": "tokenizer_default"}
+
+
+def run(order: Order) -> dict[str, Any]:
+    """The base, lengths, steps and adapters."""
+    p = order.params
     return {
         "base_model": order.base.model,
         **({"revision_of_model": order.base.revision} if order.base.revision else {}),
-        "reinit_weights": p["init"] == "random",
-        **template,
-        "datasets": [_dataset(file, order) | template for file in cargo.files],
         "dataset_prepared_path": "prepared",
-        "train_on_inputs": p["train_on"] == "all",
         "sequence_len": p["max_length"],
         "sample_packing": p["packing"],
         "attn_implementation": "sdpa",
@@ -87,28 +75,21 @@ def config(cargo: Cargo) -> dict[str, Any]:
         "seed": order.seed,
         "val_set_size": 0.0,
         **saving(p),
+        **({f"use_{p['report_to']}": True} if p["report_to"] != "none" else {}),
         "output_dir": OUT,
     }
 
 
-def write(cargo: Cargo) -> str:
-    """Write `sft.yaml`; returns the command."""
-    text = yaml.safe_dump(config(cargo), sort_keys=False, allow_unicode=True)
-    (cargo.folder / CONFIG).write_text(text, encoding="utf-8")
-    return f"axolotl train {CONFIG}"
+def write_config(cargo: Cargo, config: dict[str, Any]) -> str:
+    """Write the configuration; returns the command."""
+    write_yaml(cargo, config)
+    return f"axolotl train {cargo.config}"
 
 
-def _dataset(file: str, order: Order) -> dict[str, Any]:
-    roles = ["assistant"] if order.params["train_on"] == "assistant" else ["system", "user", "assistant", "tool"]
-    return {
-        "path": file,
-        "ds_type": "parquet",
-        "type": "chat_template",
-        "field_messages": "messages",
-        "message_property_mappings": {"role": "role", "content": "content"},
-        "roles_to_train": roles,
-        "train_on_eos": "turn",
-    }
+def refuses(order: Order) -> Iterator[str]:
+    """What it can't do whatever the trainer."""
+    yield from uneven(order)
+    yield from plain_template(order)
 
 
 def _steps(order: Order) -> dict[str, Any]:
@@ -138,22 +119,5 @@ def _lora(order: Order) -> dict[str, Any]:
     if p["lora_rank"] is None:
         return {}
     targets = {"lora_target_modules": list(p["lora_targets"])} if p["lora_targets"] else {"lora_target_linear": True}
-    adapter = {"adapter": "lora", "lora_r": p["lora_rank"], "lora_alpha": p["lora_alpha"]}
+    adapter = QUANTIZED[p["quantization"]] | {"lora_r": p["lora_rank"], "lora_alpha": p["lora_alpha"]}
     return {**adapter, "lora_dropout": p["lora_dropout"], **targets}
-
-
-def _refuses(order: Order) -> Iterator[str]:
-    yield from uneven(order)
-    yield from plain_template(order)
-
-
-def _notes(cargo: Cargo) -> Iterator[str]:
-    yield (
-        "axolotl finds the turns in its own way, and trains on the end of a turn only where it is the tokenizer's EOS; "
-        "`axolotl preprocess sft.yaml --debug` shows its masks, to be compared with the examples of preflight.md"
-    )
-    if cargo.order.params["packing"]:
-        yield "which rows share a pack, and so a step, is axolotl's own choice"
-
-
-AXOLOTL = Target("axolotl", KEYS, write, ONLY, ("drop", "truncate"), _notes, _refuses)

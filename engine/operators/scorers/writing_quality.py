@@ -1,0 +1,152 @@
+"""`score: writing_quality`: a judge's six marks for a piece of writing, whatever its length.
+
+S_q of LongBench-Write (Bai et al., arXiv 2408.07055, section 4.1). The prompt is ours, in the sense of theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from engine.errors import RowError
+from engine.model import Capability, Sampling
+from engine.operator import Context, Params, Reads, Row, scorer
+from engine.operators.scorers._deita import Turn, filled
+from engine.operators.scorers._magpie_tags import read_object
+from engine.schema import TEXT_TYPE
+
+DIMENSIONS = ("relevance", "accuracy", "coherence", "clarity", "breadth_and_depth", "reading_experience")
+MARKS = {str(mark): mark for mark in (1, 2, 3, 4, 5)} | {f"{mark}.0": mark for mark in (1, 2, 3, 4, 5)}
+FALLBACK = 3  # what a mark that is missing counts as with `on_failure: three`
+
+PROMPT = """\
+You judge the quality of writing, and you are strict. Below are what a user asked an AI assistant to write, and what \
+the assistant wrote. Give the text one mark in each of six dimensions, a whole number from 1 (bad) to 5 (excellent):
+
+- relevance: it is about what was asked for and fits it in every point.
+- accuracy: what it says is right; it misleads nobody and contradicts nothing in the request.
+- coherence: its structure is clear, and one thought follows from the other.
+- clarity: its language is plain and exact, and easy to understand.
+- breadth_and_depth: it covers the subject widely and goes into it, with substance in every part.
+- reading_experience: one reads it gladly; it holds the attention and has a style that suits the request.
+
+Give 5 only where nothing could be improved, and low marks for what is dull, repetitive or beside the point. Do not \
+look at the length: how long the text is, and whether that is the length that was asked for, must not change a mark.
+
+<request>
+{instruction}
+</request>
+
+<text>
+{response}
+</text>
+
+First analyse strengths and weaknesses in a few sentences, then give the marks. Answer with one JSON object and \
+nothing else:
+{
+    "analysis": "...",
+    "relevance": 1 to 5,
+    "accuracy": 1 to 5,
+    "coherence": 1 to 5,
+    "clarity": 1 to 5,
+    "breadth_and_depth": 1 to 5,
+    "reading_experience": 1 to 5
+}"""
+
+
+class WritingQualityParams(Params):
+    """How the judge is asked, and what becomes of a reply that lacks a mark.
+
+    `retry` asks up to `tries` times for all six and then leaves the row null with its reason, as LongWriter does.
+    `three` asks once and counts each missing mark as 3, as evalscope does; how many those are stands in `s_q_missing`.
+    """
+
+    on_failure: Literal["retry", "three"] = "retry"
+    tries: int = Field(5, ge=1)
+    temperature: float = Field(0.5, ge=0)
+    max_tokens: int = Field(1024, ge=1)
+
+    @model_validator(mode="after")
+    def _asking_again_needs_chance(self) -> WritingQualityParams:
+        if self.temperature == 0 and self.on_failure == "retry" and self.tries > 1:
+            raise ValueError("tries: at temperature 0 the reply is always the same; raise it, or write tries: 1")
+        return self
+
+
+@scorer(
+    params=WritingQualityParams,
+    reads={"instruction": Reads(TEXT_TYPE, default=("instruction", "prompt")), "response": Reads(TEXT_TYPE)},
+    writes={
+        "s_q": pa.float32(),
+        **{f"s_q_{name}": pa.float32() for name in DIMENSIONS},
+        "s_q_analysis": pa.string(),
+        "s_q_tries": pa.int32(),  # how often the judge was asked
+        "s_q_missing": pa.int32(),  # marks that counted as 3
+    },
+    needs={Capability.CHAT},
+)
+async def writing_quality(row: Row, params: WritingQualityParams, ctx: Context) -> dict[str, Any]:
+    """Asks a strict judge for an analysis and six marks from 1 to 5, without regard to length.
+
+    A mark m becomes 100 * (m - 1) / 4, and s_q is the mean of the six: 5 throughout is 100, 3 is 50, 1 is 0.
+
+    Raises:
+        RowError: there is no instruction or no response, or (with `on_failure: retry`) no reply had all six marks; the
+            row's scores are null.
+    """
+    for name in ("instruction", "response"):
+        if not row[name]:
+            raise RowError(f"the {name} is null or empty")
+    asked, _ = filled(PROMPT, Turn(row["instruction"], row["response"]), None)
+    sampling = Sampling(temperature=params.temperature, max_tokens=params.max_tokens)
+    for k in range(params.tries if params.on_failure == "retry" else 1):
+        turns = [{"role": "user", "content": asked}]
+        answer = await ctx.model.chat(turns, draw=ctx.draw(row["row_id"], k), sampling=sampling)
+        judged = read_judgement(answer.text or "")
+        if judged.problem is None:
+            break
+    if judged.problem is not None and params.on_failure == "retry":
+        raise RowError(f"{judged.problem} (the last of {k + 1} replies)" if k else judged.problem)
+    scores = {f"s_q_{name}": 100 * (judged.marks.get(name, FALLBACK) - 1) / 4 for name in DIMENSIONS}
+    return {
+        "s_q": float(np.mean(list(scores.values()))),
+        **scores,
+        "s_q_analysis": judged.analysis,
+        "s_q_tries": k + 1,
+        "s_q_missing": len(DIMENSIONS) - len(judged.marks),
+    }
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What can be read of a judge's reply: the marks that are there, and what is wrong with the others."""
+
+    marks: Mapping[str, int]
+    analysis: str | None = None
+    problem: str | None = None
+
+
+def read_judgement(reply: str) -> Judgement:
+    """Reads the JSON object of a reply, also from inside a code fence or after an introduction.
+
+    Names may be spelt "Breadth and Depth", and marks may be texts; what is no whole number from 1 to 5 is no mark.
+    """
+    try:
+        found = read_object(reply[max(reply.find("{"), 0) :])
+    except RowError as e:
+        return Judgement({}, problem=e.message)
+    given = {"_".join(re.findall("[a-z]+", name.lower())): value for name, value in found.items()}
+    marks = {name: MARKS[text] for name in DIMENSIONS if (text := str(given.get(name)).strip()) in MARKS}
+    missing = ", ".join(name for name in DIMENSIONS if name not in marks)
+    analysis = given.get("analysis")
+    return Judgement(
+        marks,
+        analysis if isinstance(analysis, str) else None,
+        f"the judge gave no mark from 1 to 5 for: {missing}" if missing else None,
+    )
