@@ -17,6 +17,7 @@ from trainers.data.mismatched import mismatched
 from trainers.data.plan import Plan, Window
 from trainers.data.preferences import answers_of
 from trainers.data.recorded import labels, references
+from trainers.data.shared import share_prompts
 from trainers.data.tokens import tokenise
 from trainers.loop import reference
 from trainers.loop.answers import OfAnswers, mean, summary
@@ -113,6 +114,7 @@ def objective(given: Given[DpoConfig]) -> OfAnswers:
     """The loss that the configuration names, on the rows of the folder; the policy has taken no step yet."""
     config, accelerator, seed = given.config, given.accelerator, given.handoff.seed
     tokens, _ = tokenise(given.handoff, given.tokenizer, config)
+    tokens = share_prompts(tokens) if config.share_prompt else tokens
     plan = Plan(tokens, config, seed, accelerator.device.type, together=len(answers_of(config)))
     known = _reference(given, plan)
     if config.loss != "kto":

@@ -31,7 +31,7 @@ from trainers.losses import pareto, ppo
 from trainers.model.gradients import gram_of_gradients
 from trainers.model.policy import Policy, Scored
 from trainers.model.reference import Reference
-from trainers.model.scoring import TokenScores, tempered_nll, without_dropout
+from trainers.model.scoring import TokenScores, evaluating, tempered_nll, without_dropout
 from trainers.model.values import ValueHeads
 from trainers.rewards import Rewards
 
@@ -79,15 +79,16 @@ class Pama(Objective):
     def batches(self, trainer: Trainer, window: Window) -> list[Batch]:
         """Draw, reward, estimate, combine; and every update of the step but the last, which is the loop's."""
         accelerator = trainer.accelerator
-        self.policy.eval()
-        rollouts = self.roller.roll_out(window, accelerator)
-        self.known = experience(rollouts, self.policy, self.reference, self.heads, self.config, accelerator)
-        mine = rollouts.batches(accelerator.process_index, accelerator.num_processes)
-        self._aim(self.known.old, mine, trainer)
+        with evaluating(self.policy):
+            rollouts = self.roller.roll_out(window, accelerator)
+            self.known = experience(rollouts, self.policy, self.reference, self.heads, self.config, accelerator)
+            mine = rollouts.batches(accelerator.process_index, accelerator.num_processes)
+            self._aim(self.known.old, mine, trainer)
         for _ in range(self.config.ppo_epochs - 1):
             trainer.update(window, mine)
-            now = scored(rollouts, self.policy, accelerator, self.config.temperature, self.heads)
-            self._aim(now, mine, trainer)
+            with evaluating(self.policy):
+                now = scored(rollouts, self.policy, accelerator, self.config.temperature, self.heads)
+                self._aim(now, mine, trainer)
         return mine
 
     def loss(self, policy: Policy, hidden: Tensor, batch: Batch) -> Scored:

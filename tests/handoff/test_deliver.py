@@ -2,14 +2,11 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from handoff.launch import command
 from project import Project
 from tiny_model import build_tiny_model
 
@@ -58,17 +55,6 @@ def ordered(project, length=64, template=MARKED):
 
 def handoff_of(folder):
     return json.loads((folder / "handoff.json").read_text(encoding="utf-8"))
-
-
-def command(delivery):
-    """Run what the folder says, in the folder, offline."""
-    words = delivery.command.split()
-    where = Path(sys.executable).parent / words[0]
-    outside = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    env = outside | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run(
-        [str(where), *words[1:]], cwd=delivery.folder, env=env, capture_output=True, text=True, check=False
-    )
 
 
 def test_the_rows_of_the_table_are_written_with_their_hashes(project, tmp_path):

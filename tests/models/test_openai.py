@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from teacher import HOT, KEY, ask, backend, chat, run
 
 from engine.errors import ModelError
-from engine.model import Chat, Generate, LogLikelihood, ModelConfig, NextToken, Sampling
+from engine.model import Chat, Generate, LogLikelihood, ModelConfig, NextToken, ReplyLogLikelihood, Sampling
 from engine.models import openai
 from engine.models._openai_wire import read_loglikelihood
 from engine.models.openai import OpenAI, OpenAIParams
@@ -123,6 +123,46 @@ def test_loglikelihood_sums_over_the_tokens_of_the_continuation(
     (answer,) = ask(backend(server.url, model=model), LogLikelihood(context, continuation))
     assert (answer.value, answer.tokens_out) == (value, tokens)
     assert server.hits[0].body["prompt"] == context + continuation
+
+
+@pytest.fixture
+def word_tokenizer(tmp_path):
+    """A folder with a tokenizer that splits as the fake server does, and `tokenizer(pattern)` for another."""
+
+    def make(pattern=r"\s*\S+"):
+        from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+        from transformers import PreTrainedTokenizerFast
+
+        tokenizer = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
+        template = "{% for m in messages %}{{ m.role + ': ' + m.content }} .{% endfor %}"
+        template += "{% if add_generation_prompt %}assistant:{% endif %}"
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?", chat_template=template).save_pretrained(
+            tmp_path
+        )
+        return str(tmp_path)
+
+    return make
+
+
+TURNS = ({"role": "user", "content": "Why so"}, {"role": "assistant", "content": "it is"})
+
+
+def test_a_reply_is_scored_on_its_own_tokens_in_the_text_that_the_template_makes(fake_server, word_tokenizer):
+    server = fake_server()
+    (answer,) = ask(backend(server.url, tokenizer=word_tokenizer()), ReplyLogLikelihood(TURNS))
+    (hit,) = server.hits
+    assert hit.body["prompt"] == "user: Why so .assistant: it is ."
+    assert hit.body["add_special_tokens"] is False
+    assert (answer.value, answer.tokens_out) == (-(3 + 3 + 2) / 8, 3), "tokens: it, is, the end of its turn"
+
+
+def test_a_reply_is_not_scored_by_another_tokenizer_than_the_servers(fake_server, word_tokenizer):
+    server = fake_server()
+    with pytest.raises(ModelError, match="the server makes 3 tokens of a reply"):
+        ask(backend(server.url, tokenizer=word_tokenizer(r"\s*\w")), ReplyLogLikelihood(TURNS))
+    with pytest.raises(ModelError, match="keeps its tokenizer to itself"):
+        ask(backend(server.url), ReplyLogLikelihood(TURNS))
 
 
 def test_characters_of_several_tokens_count_where_they_stand():

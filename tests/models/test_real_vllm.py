@@ -13,7 +13,7 @@ from backend_life import run
 from project import Project
 from real_vllm import serve
 
-from engine.model import Generate, LogLikelihood, ModelConfig, NextToken, Sampling
+from engine.model import Generate, LogLikelihood, ModelConfig, NextToken, ReplyLogLikelihood, Sampling
 from engine.models.embedded import WEIGHTS
 from engine.registry import backend
 
@@ -119,6 +119,7 @@ def test_log_likelihoods_are_those_of_the_weights_in_this_process(url):
     asked = [LogLikelihood(f"{q} Answer:", f" {a}") for q, a in product(ASKED, REPLIES)]
     asked += [LogLikelihood(f"<|user|>{q}<|end|><|assistant|>", f"{a}<|end|>") for q, a in product(ASKED, REPLIES)]
     asked += [LogLikelihood("One\n\n", "two")]
+    asked += [ReplyLogLikelihood(tuple(turn(*pair))) for pair in product(ASKED, REPLIES)]
     for request, there, mine in zip(asked, answers(served(url), *asked), answers(here(), *asked), strict=True):
         assert (there.value, there.tokens_out) == (pytest.approx(mine.value, abs=CLOSE), mine.tokens_out), request
 

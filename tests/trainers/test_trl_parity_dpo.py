@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tiny_model import build_tiny_model
-from tuning import pairs, write_handoff
+from tuning import pairs, rows_of, write_handoff
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 trl = pytest.importorskip("trl", reason="needs the extra `dev`")
@@ -107,3 +108,38 @@ def test_loss_and_gradients_of_pairs_are_those_of_trl(models, tmp_path, loss, pa
         window = plan.window(0)
         assert len(window.rows) == 2 * ROWS
         assert_same(our_step(objective, policy, plan.batches(window, objective.weights(window))), theirs)
+
+
+def moved_on(tokens):
+    """Each prompt with the answer of the row before it, as TRL pairs them within a batch."""
+    spans = list(zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True))
+    split = [(tokens.ids[a:b], tokens.mask[a:b], int(np.argmax(tokens.mask[a:b]))) for a, b in spans]
+    rows, masks = [], []
+    for (ids, mask, at), (other, scored, begins) in zip(split, [split[-1], *split[:-1]], strict=True):
+        rows.append([*ids[:at], *other[begins:]])
+        masks.append([*mask[:at], *scored[begins:]])
+    return rows_of(*rows, targets=masks)
+
+
+def test_loss_and_gradients_of_single_answers_are_those_of_trl(models, tmp_path):
+    models = models[::-1]  # by which z isn't 0
+    rows = [
+        {"row_id": row["row_id"], "prompt": row["prompt"], "completion": row["chosen"], "label": number % 3 > 0}
+        for number, row in enumerate(pairs(ROWS))
+    ]
+    params = {"beta": 0.3, "desirable_weight": 1.5, "undesirable_weight": 0.5}
+    theirs = trl_step(trl.KTOTrainer, trl.KTOConfig, models, rows, tmp_path / "trl", **params)
+    folder = write_handoff(tmp_path / "h", models[0], rows, trainer="dpo")
+    good = np.array([row["label"] for row in rows])
+    for packing, size in ((True, 16), (False, 3)):
+        config = DpoConfig(loss="kto", max_length=128, packing=packing, micro_batch_size=size, **params)
+        handoff = open_handoff(folder)
+        tokens, _ = tokenise(handoff, load_tokenizer(handoff.base, None), config)
+        plan, accelerator = Plan(tokens, config, 3), Accelerator(cpu=True)
+        others = plan.over(moved_on(tokens))
+        policy, other = (build_policy(Base(str(model)), config, DEVICE, 400) for model in models)
+        references = (live(other, rows, accelerator) for rows in (plan, others))
+        objective = Feedback(plan, config, next(references), DEVICE, good, others, next(references))
+        batches = objective.batches(SimpleNamespace(accelerator=accelerator, model=policy), plan.window(0))
+        assert_same(our_step(objective, policy, batches), theirs)
+        assert objective.mismatched > 0

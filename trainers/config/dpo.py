@@ -52,6 +52,11 @@ class DpoConfig(RunConfig):
     share_prompt: bool = False
     """One run of the prompt for both answers."""
 
+    @property
+    def branching(self) -> bool:
+        """See `RunConfig`."""
+        return self.share_prompt
+
     def problems(self) -> Iterator[tuple[str, str]]:
         """See `RunConfig`; and what means nothing beside the loss."""
         yield from super().problems()

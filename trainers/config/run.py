@@ -48,6 +48,8 @@ class RunConfig:
     """Names of the layers that get an adapter; None: every linear layer but the head."""
     quantization: Literal["4bit", "8bit"] | None = None
     """The frozen base below the adapters in 4 or 8 bits, by bitsandbytes; None: as `dtype` says."""
+    sharding: Literal["none", "full"] = "none"
+    """full: every process holds its share of weights, gradients and optimiser states (`model.sharding`)."""
     gradient_checkpointing: bool = False
     chat_template: str | None = None
     """Jinja instead of the base's own template; `plain`: contents one after the other, EOS at the end."""
@@ -58,6 +60,11 @@ class RunConfig:
     keep_checkpoints: int = 2
     report_to: Literal["none", "tensorboard", "wandb"] = "none"
     """A tracker that follows the run, besides the log and the metrics that every run leaves."""
+
+    @property
+    def branching(self) -> bool:
+        """Rows have prompts in common, which takes an attention of its own."""
+        return False
 
     def __post_init__(self) -> None:
         for name, problem in self.problems():
@@ -71,6 +78,8 @@ class RunConfig:
                 yield name, f"it must be at least {least}"
         if self.quantization is not None and self.lora_rank is None:
             yield "quantization", "a quantised base can't be trained: give lora_rank"
+        if self.sharding == "full" and (self.optimizer == "muon" or self.quantization is not None):
+            yield "sharding", "neither muon nor a quantised base can be sharded: use adamw, and lora_rank alone"
         for name in _ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 yield name, "it must be above 0"

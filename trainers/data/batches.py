@@ -23,9 +23,10 @@ class Batch:
     input_ids: torch.Tensor
     """`[P, L]`, int64."""
     position_ids: torch.Tensor
-    """`[P, L]`, int64: from 0 in each row; padding counts as a row of its own."""
+    """`[P, L]`, int64: from 0 in each row, or from its prompt's end; padding counts as a row of its own."""
     sources: torch.Tensor
-    """`[N]`, int64: where in `[P * L]` the hidden state stands that predicts the target: the token before it."""
+    """`[N]`, int64: where in `[P * L]` the hidden state stands that predicts the target: at the token before it, which
+    for a row that goes on from another's prompt is the prompt's last."""
     targets: torch.Tensor
     """`[N]`, int64: the token ids to predict; never a row's first."""
     places: torch.Tensor
@@ -70,13 +71,19 @@ def lay_out(
     shift = np.repeat(np.arange(len(held)) * width - (pack_ends - pack_lengths), pack_lengths)
     slots = np.arange(lengths.sum()) + shift
     places = np.repeat(tokens.offsets[rows], lengths) + within
-    target = tokens.mask[places] & (within > 0)
+    begins = tokens.begins[rows]
+    positions = within + np.repeat(begins, lengths)
+    target = tokens.mask[places] & (positions > 0)
+    sources = slots - 1
+    branches = np.flatnonzero(begins)
+    starts = ends - lengths
+    sources[starts[branches]] = slots[starts[branches - 1]] + begins[branches] - 1
     shape = (max(len(held), 1), width)
     ids = tokens.ids[places].astype(np.int64)
     return Batch(
         input_ids=_laid_out(slots, ids, np.zeros(shape, np.int64)),
-        position_ids=_laid_out(slots, within, _padding(shape, pack_lengths)),
-        sources=torch.from_numpy(slots[target] - 1),
+        position_ids=_laid_out(slots, positions, _padding(shape, pack_lengths)),
+        sources=torch.from_numpy(sources[target]),
         targets=torch.from_numpy(ids[target]),
         places=torch.from_numpy(places[target]),
         owners=torch.from_numpy(np.repeat(np.arange(len(rows)), lengths)[target]),

@@ -120,7 +120,8 @@ class Plan:
 
 
 def targets_of(tokens: Tokens) -> Integers:
-    """Target tokens of each row, `[n]`, without its first token, which nothing predicts."""
+    """Target tokens of each row, `[n]`, without a first token that nothing stands before, and so nothing predicts."""
     counted = np.concatenate([[0], np.cumsum(tokens.mask, dtype=np.int64)])
-    first = tokens.mask[np.minimum(tokens.offsets[:-1], max(len(tokens.mask) - 1, 0))] if len(tokens.mask) else 0
-    return np.asarray(counted[tokens.offsets[1:]] - counted[tokens.offsets[:-1]] - first, dtype=np.int64)
+    starts, ends = tokens.offsets[:-1], tokens.offsets[1:]
+    first = np.append(tokens.mask, False)[starts] & (tokens.begins == 0) & (ends > starts)
+    return np.asarray(counted[ends] - counted[starts] - first, dtype=np.int64)

@@ -20,6 +20,13 @@ class Tokens:
     mask: npt.NDArray[np.bool_]  # [total]: the token is a loss target
     offsets: npt.NDArray[np.int64]  # [rows + 1]
     row_ids: pa.ChunkedArray  # string [rows]
+    forks: npt.NDArray[np.int64] | None = None
+    """`[rows]`: tokens at the beginning of the row before, a prompt, that stand before this row too; 0 for none."""
+
+    @property
+    def begins(self) -> npt.NDArray[np.int64]:
+        """The position of each row's first token, `[rows]`."""
+        return np.zeros(len(self.offsets) - 1, np.int64) if self.forks is None else self.forks
 
 
 @dataclass

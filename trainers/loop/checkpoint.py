@@ -20,8 +20,9 @@ from trainers.errors import HandoffError
 from trainers.loop.metrics import Metrics
 from trainers.loop.optimizers import Optimizers
 from trainers.model.policy import Policy
+from trainers.model.sharding import spread, whole
 
-FREE = ("save_steps", "keep_checkpoints", "report_to")
+FREE = ("save_steps", "keep_checkpoints", "report_to", "sharding")
 """Parameters that may change between a stop and the resumption: they don't touch the weights."""
 
 
@@ -58,17 +59,19 @@ def save_process(partial: Path, rank: int) -> None:
     torch.save(state, partial / f"random-{rank}.pt")
 
 
+def weights(policy: Policy) -> dict[str, torch.Tensor]:
+    """The weights that are trained, unsharded; all processes must ask for them."""
+    return {name: whole(tensor.detach()).contiguous() for name, tensor in _trained(policy).items()}
+
+
 def save_shared(
-    partial: Path, policy: Policy, optimizers: Optimizers, metrics: Metrics, record: Mapping[str, Any]
+    partial: Path, weights: Mapping[str, torch.Tensor], states: Any, metrics: Metrics, record: Mapping[str, Any]
 ) -> None:
     """What all processes have in common; `record` holds the step and what identifies the training."""
     from safetensors.torch import save_file
 
-    save_file(
-        {name: tensor.detach().contiguous() for name, tensor in _trained(policy).items()},
-        partial / "weights.safetensors",
-    )
-    torch.save(optimizers.state(), partial / "optimizers.pt")
+    save_file(dict(weights), partial / "weights.safetensors")
+    torch.save(states, partial / "optimizers.pt")
     metrics.write(partial)
     (partial / "state.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
@@ -130,7 +133,7 @@ def load(folder: Path, rank: int, policy: Policy, optimizers: Optimizers, metric
     saved = load_file(folder / "weights.safetensors")
     with torch.no_grad():
         for name, tensor in _trained(policy).items():
-            tensor.copy_(saved[name])
+            tensor.copy_(spread(saved[name], tensor))
     optimizers.load(torch.load(folder / "optimizers.pt", weights_only=True))
     _restore_random(torch.load(folder / f"random-{rank}.pt", weights_only=True))
     metrics.read(folder)

@@ -29,6 +29,7 @@ from trainers.loop.saving import save_model
 from trainers.loop.steps import Trainer, TrainingError
 from trainers.model.loading import build_policy
 from trainers.model.policy import Policy
+from trainers.model.sharding import shard, whole
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -96,9 +97,10 @@ def train(recipe: Recipe[Any], folder: Path, out: Path, *, json_lines: bool = Fa
     log.start(**_facts(trainer, policy), resumed_at=run.done)
     if not run.go_on():
         return False
+    weights = whole(policy.model.state_dict())
     if accelerator.is_main_process:
         run.metrics.write(out)
-        save_model(policy, tokenizer, handoff.base, out, identity)
+        save_model(policy, weights, tokenizer, handoff.base, out, identity)
     accelerator.wait_for_everyone()
     last = run.metrics.steps[-1]
     log.done(steps=last.step, loss=last.loss, model=str(out / "model"), peak_memory=last.peak_memory)
@@ -124,9 +126,13 @@ def _trainer(recipe: Recipe[Config], given: Given[Config]) -> Trainer:
     accelerator, policy = given.accelerator, given.policy
     objective = recipe.objective(given)
     plan = objective.plan
+    if given.config.sharding == "full" and accelerator.num_processes > 1:
+        model: Any = shard(policy, accelerator.device)
+    else:
+        model = accelerator.prepare_model(policy)
     work = Work(policy.causal, float(plan.lengths.mean()), accelerator.device, accelerator.num_processes)
     optimizers = Optimizers(policy, given.config, plan.steps)
-    return Trainer(accelerator, accelerator.prepare_model(policy), optimizers, objective, work)
+    return Trainer(accelerator, model, optimizers, objective, work)
 
 
 def _facts(trainer: Trainer, policy: Policy) -> dict[str, Any]:

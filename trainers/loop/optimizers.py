@@ -10,6 +10,7 @@ from torch import nn
 
 from trainers.config import RunConfig
 from trainers.model.policy import Policy
+from trainers.model.sharding import spread
 
 
 class Optimizers:
@@ -44,7 +45,12 @@ class Optimizers:
     def load(self, states: list[dict[str, Any]]) -> None:
         """Go on from `state`."""
         for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict(state)
+            trained = [parameter for group in part.param_groups for parameter in group["params"]]
+            shares = {
+                number: {name: spread(value, trained[number]) for name, value in of_one.items()}
+                for number, of_one in state["state"].items()
+            }
+            part.load_state_dict({**state, "state": shares})
 
 
 def _build(policy: Policy, config: RunConfig) -> list[torch.optim.Optimizer]:

@@ -46,9 +46,10 @@ def check(policy: Policy, plan: Plan, recorded: Floats, device: torch.device) ->
         HandoffError: they are of another reference; the message names the rows that are farthest off.
     """
     items = np.unique(np.linspace(0, len(plan.lengths) // plan.together - 1, CHECKED).astype(np.int64))
-    rows = (items[:, None] * plan.together + np.arange(plan.together)).reshape(-1)
-    nothing = np.zeros(1)
-    batches = (lay_out(plan.tokens, np.array([row]), [1], np.zeros(1, np.int64), nothing) for row in rows)
+    members = items[:, None] * plan.together + np.arange(plan.together)
+    segments, nothing = np.arange(plan.together), np.zeros(plan.together)
+    batches = (lay_out(plan.tokens, of_item, [plan.together], segments, nothing) for of_item in members)
+    rows = members.reshape(-1)
     own = log_probabilities(policy, batches, len(plan.lengths), device).cpu().numpy()[rows]
     off = np.abs(own - recorded[rows]) / plan.targets[rows]
     if (off > TOLERANCE[policy.dtype]).any():

@@ -15,6 +15,7 @@ from trainers.loop.metrics import Metrics
 from trainers.loop.steps import Trainer
 from trainers.loop.watch import Watch
 from trainers.model.policy import Policy
+from trainers.model.sharding import whole
 
 
 class Run:
@@ -57,10 +58,11 @@ class Run:
             checkpoint.begin(partial)
         self.accelerator.wait_for_everyone()
         checkpoint.save_process(partial, self.accelerator.process_index)
+        weights, states = checkpoint.weights(self.policy), whole(self.trainer.optimizers.state())
         self.accelerator.wait_for_everyone()
         if first:
             record = {"step": self.done, "identity": self.identity}
-            checkpoint.save_shared(partial, self.policy, self.trainer.optimizers, self.metrics, record)
+            checkpoint.save_shared(partial, weights, states, self.metrics, record)
             checkpoint.finish(partial, self.out, self.done, self.config.keep_checkpoints)
         self.accelerator.wait_for_everyone()
 

@@ -17,6 +17,7 @@ from trainers.data.plan import Plan, Window
 from trainers.loop.metrics import StepRecord, Work, peak_memory
 from trainers.loop.objective import Floats, Objective, Report
 from trainers.loop.optimizers import Optimizers
+from trainers.model.sharding import gathered_later, is_sharded, whole
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -109,7 +110,7 @@ class Trainer:
             TrainingError: loss or gradients aren't finite; the weights are as they were.
         """
         loss, hits, nll, stop = self._accumulate(window, batches, told_to_stop)
-        norm = float(self.accelerator.clip_grad_norm_(self.model.parameters(), self.plan.config.max_grad_norm))
+        norm = float(whole(self.accelerator.clip_grad_norm_(self.model.parameters(), self.plan.config.max_grad_norm)))
         self._check(window, loss, norm, nll)
         self.optimizers.step(window.step)
         return Update(loss, norm, hits, nll, stop)
@@ -122,8 +123,7 @@ class Trainer:
         # One vector, so that processes meet once: loss, hits, requests to stop, and the rows
         sums = torch.zeros(3 + len(window.rows), dtype=torch.float64, device=device)
         for number, batch in enumerate((batch.to(device) for batch in batches), 1):
-            wait = contextlib.nullcontext() if number == len(batches) else accelerator.no_sync(self.model)
-            with wait:
+            with contextlib.nullcontext() if number == len(batches) else self._unsynced():
                 scored = self.model(batch, self.objective)
                 # Gradients are averaged over processes, and the weights are those of a sum
                 accelerator.backward(scored.loss * accelerator.num_processes)
@@ -133,6 +133,10 @@ class Trainer:
         sums[2] = told_to_stop()
         loss, hits, stop, *_ = total = accelerator.reduce(sums, "sum").cpu().numpy()
         return float(loss), int(hits), total[3:], bool(stop)
+
+    def _unsynced(self) -> contextlib.AbstractContextManager[None]:
+        """Within it gradients stay in their processes."""
+        return gathered_later(self.model) if is_sharded(self.model) else self.accelerator.no_sync(self.model)
 
     def _check(self, window: Window, loss: float, norm: float, nll: Floats) -> None:
         if math.isfinite(loss) and math.isfinite(norm):

@@ -11,6 +11,7 @@ from trainers.data.folder import Base
 from trainers.errors import HandoffError
 from trainers.model.adapters import quantized, with_adapters
 from trainers.model.attention import implementation
+from trainers.model.branches import branching
 from trainers.model.policy import Policy
 
 
@@ -21,7 +22,7 @@ def build_policy(base: Base, config: RunConfig, device: torch.device, vocabulary
         HandoffError: the base can't be loaded, or isn't a model that this trainer trains rightly.
     """
     dtype, shape = compute_dtype(config, device), _shape(base)
-    attention = implementation(device, shape)
+    attention = branching(device, shape) if config.branching else implementation(device, shape)
     model = _load(base, shape, config, dtype, attention, device)
     places = model.get_input_embeddings().num_embeddings
     if vocabulary > places:
@@ -36,6 +37,7 @@ def build_policy(base: Base, config: RunConfig, device: torch.device, vocabulary
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     policy = Policy(model, dtype=dtype, attention=attention, chunk_tokens=config.chunk_tokens)
+    policy.branching = config.branching
     _probe(policy, base)
     return policy.train()
 

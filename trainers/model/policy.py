@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from trainers.data.batches import Batch
 from trainers.losses.linear import linear_cross_entropy, token_nll
 from trainers.model.attention import BY_ROW, layout
+from trainers.model.branches import mask
 from trainers.model.noise import with_noise
 
 
@@ -40,7 +41,7 @@ class Policy(nn.Module):
         super().__init__()
         self.model = model
         self.dtype, self.attention, self.chunk_tokens = dtype, attention, chunk_tokens
-        self.neftune_alpha = 0.0
+        self.neftune_alpha, self.branching = 0.0, False
 
     def forward(self, batch: Batch, objective: Objective) -> Scored:
         """The objective's loss; it sees the states of positions whose next token is a target, and no others."""
@@ -59,7 +60,9 @@ class Policy(nn.Module):
     def hidden(self, input_ids: Tensor, position_ids: Tensor) -> Tensor:
         """Last hidden states of packs, `[P, L]` to `[P, L, H]`; a token sees its own row alone."""
         shape, extra = input_ids.shape, {}
-        if self.attention == BY_ROW:
+        if self.branching:
+            extra = {"attention_mask": mask(position_ids, self.attention)}
+        elif self.attention == BY_ROW:
             extra = {"rows": layout(position_ids)}
         elif self.attention.startswith("flash"):  # which finds rows only within a single line
             input_ids, position_ids = input_ids.reshape(1, -1), position_ids.reshape(1, -1)

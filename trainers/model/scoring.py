@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,17 @@ def arithmetic(policy: Policy) -> AbstractContextManager[None]:
     """The type that the policy calculates in, for passes that aren't its own `forward`."""
     device = policy.head.weight.device.type
     return torch.autocast(device, torch.bfloat16, enabled=policy.dtype == torch.bfloat16)
+
+
+@contextmanager
+def evaluating(policy: Policy) -> Iterator[None]:
+    """For as long as this lasts the policy doesn't train: no dropout, and a cache of keys and values if asked for."""
+    trains = policy.training
+    policy.eval()
+    try:
+        yield
+    finally:
+        policy.train(trains)
 
 
 def tempered_nll(policy: Policy, hidden: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

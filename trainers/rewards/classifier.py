@@ -55,8 +55,9 @@ class Classifier:
         except (OSError, ValueError) as error:
             raise HandoffError(f"reward {self.name}: {self.model!r} can't be loaded: {error}") from error
         if self.index >= model.config.num_labels:
+            labels = model.config.num_labels
             raise HandoffError(
-                f"reward {self.name}: {self.model} has {model.config.num_labels} labels, no {self.index}"
+                f"reward {self.name}: {self.model} has {labels} labels, and none with index {self.index}"
             )
         tokenizer.truncation_side = "left"
         return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer

@@ -39,13 +39,14 @@ class Command:
         Raises:
             RewardError: it has ended, is silent, or says what can't be understood.
         """
+        process, lines = self._process
         places = {row_id: place for place, row_id in enumerate(answers.ids)}
         # In a thread of its own: a program that answers at once fills one pipe while it doesn't empty the other
-        writer = threading.Thread(target=self._ask, args=(answers,), daemon=True)
+        writer = threading.Thread(target=_ask, args=(process, answers), daemon=True)
         writer.start()
         found, due = np.full((len(places), len(self.names)), np.nan), set(places)
         while due:
-            row_id, numbers = self._understood(self._next(len(due)))
+            row_id, numbers = self._understood(self._next(process, lines, len(due)))
             if row_id not in due:
                 raise RewardError(f"{self._called} answers for {row_id!r}, which isn't due")
             due.remove(row_id)
@@ -84,17 +85,7 @@ class Command:
         threading.Thread(target=_listen, args=(process, lines), daemon=True).start()
         return process, lines
 
-    def _ask(self, answers: Answers) -> None:
-        stdin = self._process[0].stdin
-        assert stdin is not None
-        with contextlib.suppress(OSError, ValueError):  # it has ended: whoever waits for its answers says so
-            for row_id, prompt, response in zip(answers.ids, answers.prompts, answers.responses, strict=True):
-                asked = {"id": row_id, "prompt": prompt, "response": response}
-                stdin.write(json.dumps(asked, ensure_ascii=False) + "\n")
-            stdin.flush()
-
-    def _next(self, due: int) -> str:
-        process, lines = self._process
+    def _next(self, process: subprocess.Popen[str], lines: queue.Queue[str | None], due: int) -> str:
         try:
             line = lines.get(timeout=self.timeout_s)
         except queue.Empty:
@@ -110,6 +101,16 @@ class Command:
             return said["id"], [float("nan") if value is None else _number(value) for value in rewards.values()]
         except (ValueError, TypeError, KeyError, AttributeError):
             raise RewardError(f"{self._called} says {line[:200].rstrip()!r}, which isn't an answer") from None
+
+
+def _ask(process: subprocess.Popen[str], answers: Answers) -> None:
+    """Write what is asked of the program."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError, ValueError):  # it has ended: whoever waits for its answers says so
+        for row_id, prompt, response in zip(answers.ids, answers.prompts, answers.responses, strict=True):
+            asked = {"id": row_id, "prompt": prompt, "response": response}
+            process.stdin.write(json.dumps(asked, ensure_ascii=False) + "\n")
+        process.stdin.flush()
 
 
 def _listen(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:

@@ -90,37 +90,31 @@ class WritingQualityParams(Params):
         "s_q_missing": pa.int32(),  # marks that counted as 3
     },
     needs={Capability.CHAT},
+    seeded=True,
 )
 async def writing_quality(row: Row, params: WritingQualityParams, ctx: Context) -> dict[str, Any]:
     """Asks a strict judge for an analysis and six marks from 1 to 5, without regard to length.
 
-    A mark m becomes 100 * (m - 1) / 4, and s_q is the mean of the six: 5 throughout is 100, 3 is 50, 1 is 0.
+    A mark m becomes 100 * (m - 1) / 4, and s_q is the mean of the six: 5 throughout is 100, 3 is 50, 1 is 0. An empty
+    response is judged like any other.
 
     Raises:
         RowError: there is no instruction or no response, or (with `on_failure: retry`) no reply had all six marks; the
             row's scores are null.
     """
-    for name in ("instruction", "response"):
-        if not row[name]:
-            raise RowError(f"the {name} is null or empty")
+    if not row["instruction"] or row["response"] is None:
+        raise RowError("the response is null" if row["instruction"] else "the instruction is null or empty")
     asked, _ = filled(PROMPT, Turn(row["instruction"], row["response"]), None)
+    turns = [{"role": "user", "content": asked}]
     sampling = Sampling(temperature=params.temperature, max_tokens=params.max_tokens)
     for k in range(params.tries if params.on_failure == "retry" else 1):
-        turns = [{"role": "user", "content": asked}]
         answer = await ctx.model.chat(turns, draw=ctx.draw(row["row_id"], k), sampling=sampling)
         judged = read_judgement(answer.text or "")
         if judged.problem is None:
             break
     if judged.problem is not None and params.on_failure == "retry":
         raise RowError(f"{judged.problem} (the last of {k + 1} replies)" if k else judged.problem)
-    scores = {f"s_q_{name}": 100 * (judged.marks.get(name, FALLBACK) - 1) / 4 for name in DIMENSIONS}
-    return {
-        "s_q": float(np.mean(list(scores.values()))),
-        **scores,
-        "s_q_analysis": judged.analysis,
-        "s_q_tries": k + 1,
-        "s_q_missing": len(DIMENSIONS) - len(judged.marks),
-    }
+    return {**judged.scores(), "s_q_tries": k + 1}
 
 
 @dataclass(frozen=True)
@@ -130,6 +124,16 @@ class Judgement:
     marks: Mapping[str, int]
     analysis: str | None = None
     problem: str | None = None
+
+    def scores(self) -> dict[str, Any]:
+        """The columns that follow from the marks; a missing one counts as 3."""
+        scores = {f"s_q_{name}": 100 * (self.marks.get(name, FALLBACK) - 1) / 4 for name in DIMENSIONS}
+        return {
+            "s_q": float(np.mean(list(scores.values()))),
+            **scores,
+            "s_q_analysis": self.analysis,
+            "s_q_missing": len(DIMENSIONS) - len(self.marks),
+        }
 
 
 def read_judgement(reply: str) -> Judgement:

@@ -43,6 +43,7 @@ class RunParams(Params):
     lora_dropout: Share = 0.0
     lora_targets: Annotated[tuple[str, ...], Field(strict=False)] | None = None  # None: every linear layer but the head
     quantization: Literal["4bit", "8bit"] | None = None  # of the base below the adapters, by bitsandbytes
+    sharding: Literal["none", "full"] = Field("none", exclude=True)  # full: weights are split over processes (FSDP)
     gradient_checkpointing: bool = Field(False, exclude=True)
     chat_template: str | None = None  # Jinja instead of the base's; `plain`: contents one after the other
     init: Literal["pretrained", "random"] = "pretrained"  # random: weights from the seed

@@ -114,10 +114,14 @@ def test_what_the_judge_is_asked():
     assert PROMPT.index('"analysis"') < min(PROMPT.index(f'"{name}"') for name in DIMENSIONS)
 
 
-@pytest.mark.parametrize("row", [{**ROW, "response": ""}, {**ROW, "response": None}, {**ROW, "instruction": None}])
+def test_an_empty_response_is_judged():
+    assert judged(reply(*[1] * 6), {**ROW, "response": ""})["s_q"] == 0
+
+
+@pytest.mark.parametrize("row", [{**ROW, "response": None}, {**ROW, "instruction": None}, {**ROW, "instruction": ""}])
 def test_nothing_to_judge_and_no_call(row):
     model = FakeModel()
-    with pytest.raises(RowError, match="null or empty"):
+    with pytest.raises(RowError, match="is null"):
         answers(QUALITY, model, row)
     assert model.chats == []
 

@@ -48,7 +48,8 @@ def saved(out, policy, optimizers, step, keep=2):
     partial = checkpoint.partial_of(out, step)
     checkpoint.begin(partial)
     checkpoint.save_process(partial, 0)
-    checkpoint.save_shared(partial, policy, optimizers, Metrics(NextToken.rows), {"step": step, "identity": IDENTITY})
+    record = {"step": step, "identity": IDENTITY}
+    checkpoint.save_shared(partial, checkpoint.weights(policy), optimizers.state(), Metrics(NextToken.rows), record)
     return checkpoint.finish(partial, out, step, keep)
 
 
