@@ -51,23 +51,23 @@ def random_rows(count: int, longest: int, vocabulary: int = 400, seed: int = 0) 
     return rows_of(*rows, targets=[[chance.random() < 0.5 for _ in row] for row in rows])
 
 
-def talks(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows of one question and one answer, of a few words each."""
+def talks(count: int, seed: int = 0, words: int = 9) -> list[dict[str, Any]]:
+    """Rows of one question and one answer, of about `words` words each."""
     chance = random.Random(seed)
 
     def said(role: str) -> dict[str, str]:
-        return {"role": role, "content": " ".join(chance.choices(WORDS, k=chance.randint(2, 16)))}
+        return {"role": role, "content": " ".join(chance.choices(WORDS, k=chance.randint(2, 2 * words - 2)))}
 
     return [{"row_id": f"r{i}", "messages": [said("user"), said("assistant")]} for i in range(count)]
 
 
-def pairs(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Rows of one question and two answers to it."""
-    others = talks(count, seed + 1000)
+def pairs(count: int, seed: int = 0, words: int = 9) -> list[dict[str, Any]]:
+    """Rows of one question and two answers to it, of about `words` words each."""
+    others = talks(count, seed + 1000, words)
     return [
         {"row_id": row["row_id"], "prompt": row["messages"][:1], "chosen": row["messages"][1:],
          "rejected": other["messages"][1:]}
-        for row, other in zip(talks(count, seed), others, strict=True)
+        for row, other in zip(talks(count, seed, words), others, strict=True)
     ]  # fmt: skip
 
 

@@ -64,6 +64,15 @@ def test_gradients_do_not_depend_on_how_a_step_is_cut(base, loss):
                 torch.testing.assert_close(other[name], grad, atol=1e-5 * max(1, largest), rtol=0, msg=name)
 
 
+def test_the_loss_is_the_same_however_a_step_is_cut_packed_or_padded(base):
+    tokens, losses = random_rows(16, 30), []
+    for params in ({"micro_batch_size": 1}, {"micro_batch_size": 8}, {"micro_batch_size": 8, "packing": False}):
+        trainer = trainer_of(base, tokens, **params)
+        window = trainer.plan.window(0)
+        losses.append(trainer._accumulate(window, trainer.objective.batches(trainer, window), lambda: False)[0])
+    assert losses == pytest.approx([losses[0]] * 3, abs=1e-6)
+
+
 def test_long_ce_divides_each_pass_by_the_running_mean_whatever_step_it_starts_at(base):
     tokens = random_rows(100, 30)
 
