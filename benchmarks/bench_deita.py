@@ -7,13 +7,16 @@ the softmax over six of the first one's scores), and by a bare forward pass with
 The build runs `score: deita_complexity` and `score: deita_quality`, every call recorded in the ledger. Each side is a
 process of its own and is timed when its libraries are loaded and it has scored a few other rows; the build's seconds
 hold the loading of its weights. Goals: at least 8 times as many scores per second as the reference's loop, largest
-difference of a score below 1e-3. The model is the one inside the package, unless it is named.
+difference of a score below 1e-3. The model is the one inside the package, unless it is named. Beside them stands what
+the machine allows: as many scores as its fastest float32 products, of square matrices, would give, if what the prompts
+of a scorer begin with cost nothing, and attention, norms and tokenising neither.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -96,6 +99,31 @@ def one_at_a_time(folder: Path, model: str, way: str) -> tuple[float, list[list[
     return time.perf_counter() - began, scores
 
 
+def limit(folder: Path, model: Path) -> float:
+    """Scores per second if the products of all tokens that prompts don't share ran like those of square matrices."""
+    import numpy as np
+    import transformers
+
+    from engine.operators.scorers._deita import COMPLEXITY, QUALITY
+
+    side = np.random.default_rng(0).standard_normal((2048, 2048), np.float32)
+    side @ side
+    began = time.perf_counter()
+    for _ in range(8):
+        side @ side
+    rate = 8 * 2 * 2048**3 / (time.perf_counter() - began)
+    shape = transformers.AutoConfig.from_pretrained(model)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    records = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    tokens = 0
+    for prompt in (COMPLEXITY, QUALITY):
+        ids = [tokenizer.encode(prompt.format(**record)) for record in records]
+        tokens += sum(map(len, ids)) - len(os.path.commonprefix(ids)) * len(ids)  # noqa: RUF071  of token ids, not paths
+    attention = 2 * shape.hidden_size * (shape.num_attention_heads + shape.num_key_value_heads) * shape.head_dim
+    layer = attention + 3 * shape.hidden_size * shape.intermediate_size
+    return rate * 2 * len(records) / (2 * layer * shape.num_hidden_layers * tokens)
+
+
 def side(folder: str, model: str, way: str) -> None:
     """What a process of its own does and prints."""
     transformers_quiet()
@@ -162,6 +190,8 @@ def compare(folder: str, args: argparse.Namespace) -> None:
             for n, r, run in zip(names, rates, runs, strict=True)
         ],
     )
+    most = limit(Path(folder), args.model)
+    print(f"\nThe machine's limit: {most:,.0f} scores/s, {most / rates[1]:.1f} times the reference's loop")
     verdict("scores/s against the reference's loop", rates[0] / rates[1], TIMES, at_least=True, unit=" times")
     verdict("largest difference of a score", apart, DIFFERENCE)
 
