@@ -5,7 +5,7 @@
 Held-out accuracy: a tiny model of fresh weights learns politeness from pairs of the shared data, and is asked of 220
 others which answer has gained more. Throughput, by the shapes of bench_sft.py: both train in a process of their own, on
 the same pairs and about as many a step, with the reference's log-probabilities computed before the first step; tokens
-per second are those of the median step, and padding is none. TRL counts with the better of two sizes of its passes.
+per second are those of the median step, padding not counted. TRL counts with the better of two sizes of its passes.
 """
 
 from __future__ import annotations

@@ -1,21 +1,23 @@
 """Two rewards in conflict with a known Pareto front (tests/two_rewards.py): PAMA, fixed weights and MGDA-UB.
 
-    python benchmarks/bench_pareto.py [--seeds 5] [--steps 60] [--out FOLDER]
+    python benchmarks/bench_pareto.py [--seeds 5] [--steps 40] [--rates 0.003 0.01 0.03] [--out FOLDER]
 
-Every run is a whole training by `trainers.pama`, on one thread; its end is the mean of its last five steps. `--out`
-gets every run as a CSV and the front as an SVG.
+Every run is a whole training by `trainers.pama`, on one thread; its end is the mean of its last five steps. Which
+method comes nearer depends on the learning rate, so each is shown at several. `--out` gets every step of every run as a
+CSV, and the front with the courses and ends of all runs as an SVG.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import math
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,15 +32,11 @@ PPO = {"noon": False}
 """As MORLHF and MGDA have it: what is worse than expected is pushed down too."""
 METHODS: dict[str, dict[str, object]] = {
     "PAMA, by token": {},
-    "PAMA, by sequence": {"granularity": "sequence"},
     "PAMA, as vectors": {"granularity": "vector"},
     "MGDA-UB": {"method": "mgda_ub", **PPO},
     "fixed 0.5, 0.5": {"method": "fixed_weights", **PPO},
-    "fixed 0.5, 0.5, Noon": {"method": "fixed_weights"},
     "fixed 0.8, 0.2": {"method": "fixed_weights", "weights": [0.8, 0.2], **PPO},
     "fixed 0.2, 0.8": {"method": "fixed_weights", "weights": [0.2, 0.8], **PPO},
-    "kind alone": {"method": "single", "objective": "kind", **PPO},
-    "long alone": {"method": "single", "objective": "long", **PPO},
 }
 STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
 """Of a mean of so many runs: half of the 95 % interval, in standard errors."""
@@ -46,11 +44,13 @@ STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.
 
 @dataclass(frozen=True)
 class Run:
-    """One training: its mean rewards, step by step."""
+    """One training: mean rewards step by step, and the entropy of its last tokens in nats."""
 
     method: str
+    rate: float
     seed: int
     path: list[tuple[float, float]]
+    entropy: float
 
     def at(self, step: int) -> tuple[float, float]:
         """Mean rewards of the steps up to this one."""
@@ -63,7 +63,7 @@ class Run:
         return self.at(len(self.path))
 
 
-def trained(method: str, seed: int, steps: int) -> Run:
+def trained(method: str, rate: float, seed: int, steps: int) -> Run:
     import pyarrow.parquet as pq
 
     from trainers.loop.command import train
@@ -71,9 +71,11 @@ def trained(method: str, seed: int, steps: int) -> Run:
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
-        train(PAMA, write_toy(Path(folder), seed, epochs=float(steps), **METHODS[method]), out, json_lines=False)
-        table = pq.read_table(out / "train_steps.parquet", columns=["reward/kind", "reward/long"])
-    return Run(method, seed, list(zip(*(column.to_pylist() for column in table.columns), strict=True)))
+        handoff = write_toy(Path(folder), seed, epochs=float(steps), learning_rate=rate, **METHODS[method])
+        train(PAMA, handoff, out)
+        table = pq.read_table(out / "train_steps.parquet")
+    path = list(zip(*(table[f"reward/{name}"].to_pylist() for name in ("kind", "long")), strict=True))
+    return Run(method, rate, seed, path, table["entropy"][-1].as_py())
 
 
 def interval(values: list[float]) -> str:
@@ -83,22 +85,23 @@ def interval(values: list[float]) -> str:
 
 
 def rows(runs: list[Run]) -> Iterator[list[object]]:
-    for method in METHODS:
-        own = [run for run in runs if run.method == method]
-        ends = [run.end for run in own]
-        middle = [distance(*run.at(len(run.path) // 3)) for run in own]
-        yield [
-            method,
-            *(interval([end[i] for end in ends]) for i in (0, 1)),
-            interval([min(end) for end in ends]),
-            interval(middle),
-            interval([distance(*end) for end in ends]),
-        ]
+    for rate in sorted({run.rate for run in runs}):
+        for method in METHODS:
+            own = [run for run in runs if (run.method, run.rate) == (method, rate)]
+            ends = [run.end for run in own]
+            yield [
+                method,
+                f"{rate:g}",
+                *(interval([end[i] for end in ends]) for i in (0, 1)),
+                interval([min(end) for end in ends]),
+                statistics.fmean(run.entropy for run in own),
+                interval([distance(*end) for end in ends]),
+            ]
 
 
 def as_text(runs: list[Run]) -> str:
-    """The ends of all runs before the front (`.`), each by a letter in the order of the table."""
-    width, height = 61, 25
+    """The ends of runs before the front (`.`), each by a letter in the order of the table."""
+    width, height = 45, 19
     canvas = [[" "] * width for _ in range(height)]
 
     def put(x: float, y: float, mark: str) -> None:
@@ -108,8 +111,7 @@ def as_text(runs: list[Run]) -> str:
         put(math.cos(turn * math.pi / 360), math.sin(turn * math.pi / 360), ".")
     for run in runs:
         put(*run.end, _letter(run.method))
-    legend = "\n".join(f"  {_letter(method)}  {method}" for method in METHODS)
-    return "\n".join("|" + "".join(line) for line in canvas) + "\n+" + "-" * width + " kind\n" + legend + "\n"
+    return "\n".join("  |" + "".join(line).rstrip() for line in canvas) + "\n  +" + "-" * width + " kind\n"
 
 
 def _letter(method: str) -> str:
@@ -117,26 +119,33 @@ def _letter(method: str) -> str:
 
 
 def as_svg(runs: list[Run]) -> str:
-    """The front, the course of every run, and its end."""
-    size, edge = 480, 40
+    """For each rate the front, the courses of the runs, and their ends."""
+    size, edge = 320, 40
+    colours = {method: f"hsl({number * 360 // len(METHODS)} 65% 42%)" for number, method in enumerate(METHODS)}
+    rates, parts = sorted({run.rate for run in runs}), []
 
-    def at(point: tuple[float, float]) -> str:
-        return f"{edge + point[0] * size:.1f},{edge + (1 - point[1]) * size:.1f}"
+    def at(point: tuple[float, float], left: int) -> str:
+        return f"{left + point[0] * size:.1f},{edge + (1 - point[1]) * size:.1f}"
 
-    parts = [f'<polyline points="{" ".join(map(at, FRONT))}" fill="none" stroke="#000" stroke-width="1.5"/>']
-    for run in runs:
-        colour = f"hsl({list(METHODS).index(run.method) * 360 // len(METHODS)} 65% 42%)"
-        course = " ".join(at(run.at(step)) for step in range(1, len(run.path) + 1))
-        x, y = at(run.end).split(",")
-        parts.append(f'<polyline points="{course}" fill="none" stroke="{colour}" stroke-opacity="0.3"/>')
-        parts.append(
-            f'<circle cx="{x}" cy="{y}" r="4" fill="{colour}"><title>{run.method}, {run.seed}</title></circle>'
-        )
-    for number, method in enumerate(METHODS):
-        colour, y = f"hsl({number * 360 // len(METHODS)} 65% 42%)", edge + 16 * number
-        parts.append(f'<text x="{size + edge + 30}" y="{y}" fill="{colour}">{method}</text>')
-    parts.append(f'<text x="{edge}" y="{size + edge + 24}">mean reward for kind words; upwards: for long words</text>')
-    box = f'viewBox="0 0 {size + 260} {size + 2 * edge}" font-family="sans-serif" font-size="13"'
+    def line(points: Iterable[str], look: str) -> None:
+        parts.append(f'<polyline points="{" ".join(points)}" fill="none" {look}/>')
+
+    for panel, rate in enumerate(rates):
+        left = edge + panel * (size + edge)
+        parts.append(f'<text x="{left}" y="{edge - 16}">learning rate {rate:g}</text>')
+        line((at(point, left) for point in [(0, 1), (0, 0), (1, 0)]), 'stroke="#999"')
+        line((at(point, left) for point in FRONT), 'stroke="#000" stroke-width="1.5"')
+        for run in (run for run in runs if run.rate == rate):
+            course = (at(run.at(step), left) for step in range(1, len(run.path) + 1))
+            line(course, f'stroke="{colours[run.method]}" stroke-opacity="0.3"')
+            x, y = at(run.end, left).split(",")
+            parts.append(f'<circle cx="{x}" cy="{y}" r="4" fill="{colours[run.method]}"/>')
+    for number, (method, colour) in enumerate(colours.items()):
+        x = edge + number * 170
+        parts.append(f'<text x="{x}" y="{size + 2 * edge}" fill="{colour}">{method}</text>')
+    axes = "mean reward for kind words to the right, for long words upwards"
+    parts.append(f'<text x="{edge}" y="{size + 2 * edge + 24}">{axes}</text>')
+    box = f'viewBox="0 0 {len(rates) * (size + edge) + edge} {size + 3 * edge}" font-family="sans-serif" font-size="13"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {box}>\n' + "\n".join(parts) + "\n</svg>\n"
 
 
@@ -145,14 +154,16 @@ def keep(runs: list[Run], folder: Path) -> None:
     (folder / "pareto.svg").write_text(as_svg(runs), encoding="utf-8")
     with (folder / "pareto.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["method", "seed", "step", "kind", "long"])
-        table.writerows([run.method, run.seed, step, *point] for run in runs for step, point in enumerate(run.path, 1))
+        table.writerow(["method", "learning_rate", "seed", "step", "kind", "long"])
+        for run in runs:
+            table.writerows([run.method, run.rate, run.seed, step, *point] for step, point in enumerate(run.path, 1))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, choices=sorted(STUDENT))
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.003, 0.01, 0.03])
     parser.add_argument("--out", type=Path, help="where pareto.csv and pareto.svg go")
     given = parser.parse_args()
     import torch
@@ -160,15 +171,39 @@ def main() -> None:
     torch.set_num_threads(1)
     headline(f"Two rewards in conflict: {given.steps} steps of 64 answers, {given.seeds} seeds, tiny GPT-2")
     began = time.perf_counter()
-    runs = [trained(method, seed, given.steps) for seed in range(given.seeds) for method in METHODS]
-    show(["", "kind", "long", "the lesser", "distance, a third in", "distance to the front"], list(rows(runs)))
-    print(as_text(runs))
-    print(f"{len(runs)} trainings in {time.perf_counter() - began:.0f} s\n")
+    every = itertools.product(METHODS, given.rates, range(given.seeds))
+    runs = [trained(method, rate, seed, given.steps) for method, rate, seed in every]
+    show(["", "rate", "kind", "long", "the lesser", "entropy", "distance to the front"], list(rows(runs)))
+    for rate in given.rates:
+        print(f"rate {rate:g}\n{as_text([run for run in runs if run.rate == rate])}")
+    print("\n".join(f"  {_letter(method)}  {method}" for method in METHODS))
+    print(f"\n{len(runs)} trainings in {time.perf_counter() - began:.0f} s\n")
     if given.out:
         keep(runs, given.out)
-    far = {method: statistics.fmean(distance(*run.end) for run in runs if run.method == method) for method in METHODS}
-    for other in ("fixed 0.5, 0.5", "MGDA-UB"):
-        verdict(f"PAMA's distance to the front, of that of {other}", far["PAMA, by token"] / far[other], 1.0)
+    verdict("the weights of ten objectives", solve_ms(), 1.0, unit=" ms")
+    for rate, other in itertools.product(given.rates, ("fixed 0.5, 0.5", "MGDA-UB")):
+        ours, theirs = (_far(runs, method, rate) for method in ("PAMA, by token", other))
+        verdict(
+            f"rate {rate:g}: PAMA's distance to the front, {ours:.3f}, of {other}'s, {theirs:.3f}", ours / theirs, 1.0
+        )
+
+
+def solve_ms() -> float:
+    """Median time to find the weights of ten objectives, given their advantages."""
+    import torch
+
+    from trainers.losses.pareto import min_square
+
+    values, took = torch.rand(10, dtype=torch.float64), []
+    for _ in range(1000):
+        began = time.perf_counter()
+        min_square(values)
+        took.append(1000 * (time.perf_counter() - began))
+    return statistics.median(took)
+
+
+def _far(runs: list[Run], method: str, rate: float) -> float:
+    return statistics.fmean(distance(*run.end) for run in runs if (run.method, run.rate) == (method, rate))
 
 
 if __name__ == "__main__":

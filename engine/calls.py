@@ -60,6 +60,7 @@ class Asker:
     node: str
     build: str
     tally: Tally = field(default_factory=Tally, compare=False)
+    to_the_end: bool = False  # its calls are sent even when the build was asked to stop: what asks must end by itself
 
 
 class Gate:
@@ -139,7 +140,8 @@ class Gate:
         began = time.perf_counter()
         try:
             async with self._slots:  # those who wait here are not in flight: a stop turns them away
-                self._stop.check(asker.node)
+                if not asker.to_the_end:
+                    self._stop.check(asker.node)
                 await self._start()
                 answer = await self.backend.answer(request)
         except ModelError as e:

@@ -159,6 +159,7 @@ class Build:
             gate=self._gates[step.model] if step.model else None,
             asker=Asker(self.plan.spec.name, planned.name, self.build_id, progress.tally),
             base=self._gates[step.base].backend if step.base else None,
+            gates={reward.model: self._gates[reward.model] for reward in step.rewards if reward.model},
             rows_in_flight=ROWS_IN_FLIGHT * run.concurrency,
         )
         if len(step.sources) == 1:

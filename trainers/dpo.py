@@ -107,7 +107,7 @@ class Feedback(OfAnswers):
     def learnt(self, record: StepRecord) -> float | None:
         """See `OfAnswers`."""
         reward = record.figures["rewards/chosen"]
-        return reward and reward / self.config.beta
+        return None if reward is None else reward / self.config.beta
 
 
 def objective(given: Given[DpoConfig]) -> OfAnswers:

@@ -6,8 +6,8 @@ and go up their combination under the weights that make it smallest. Fixed weigh
 
 from __future__ import annotations
 
-import atexit
 import sys
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,12 +22,12 @@ from trainers.data.batches import Batch
 from trainers.data.plan import Plan, Window
 from trainers.data.prompts import Asked
 from trainers.data.tokens import tokenise
-from trainers.errors import HandoffError
+from trainers.loop import methods
 from trainers.loop.command import Given, Recipe, main
 from trainers.loop.experience import experience, scored
 from trainers.loop.objective import ROWS, Floats, Objective, Report
 from trainers.loop.rollouts import Roller
-from trainers.losses import pareto, ppo
+from trainers.losses import ppo
 from trainers.model.gradients import gram_of_gradients
 from trainers.model.policy import Policy, Scored
 from trainers.model.reference import Reference
@@ -44,7 +44,11 @@ OF_EACH = ("reward/", "reward_std/", "bad/", "adv_mean/", "adv_pos_frac/", "pama
 as GAE has it; `pama/A_`: the mean of I(A) over all tokens, after whitening and the Noon clip; `pama/c_`: its weight."""
 
 OF_ALL = ("pama/s_star", "kl", "clip_frac", "length", "entropy", "zero_frac", "value_loss")
-"""Figures of the step. `kl`: nats from the reference, per answer; `zero_frac`: share of tokens that teach nothing."""
+"""Figures of the step. `kl`: nats from the reference, per answer; `clip_frac` and `zero_frac`: shares of tokens whose
+ratio is clipped, and that teach nothing, in the last update."""
+
+STILL = 1e-9
+"""A standard deviation below this is that of equal rewards, but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Pama(Objective):
     def __init__(self, given: Given[PamaConfig], plan: Plan, rewards: Rewards) -> None:
         super().__init__(plan)
         self.config, self.policy, self.names = given.config, given.policy, rewards.names
-        self.fixed = fixed_weights(given.config, rewards.names)
+        self.fixed = methods.fixed_weights(given.config, rewards.names)
         self.reference = Reference(given.policy)
         without_dropout(given.policy)
         self.heads = ValueHeads(given.policy.head.weight.shape[1], len(self.names)).to(given.accelerator.device)
@@ -119,7 +123,7 @@ class Pama(Objective):
             missing = int(last[-1][f"bad/{name}"] or 0)
             if missing:
                 found.append((f"bad/{name}", f"{name} has no number for {missing} answers, which are left out"))
-            if long and all(figures[f"reward_std/{name}"] == 0 for figures in last):
+            if long and not any((figures[f"reward_std/{name}"] or 0) > STILL for figures in last):
                 what = f"{name} is the same for every answer, for {len(last)} steps"
                 found.append((f"dead/{name}", f"{what}: a dead reward, or one that is at its bound"))
         if long and all(figures["zero_frac"] == 1 for figures in last):
@@ -128,39 +132,24 @@ class Pama(Objective):
         return found
 
     def _aim(self, now: TokenScores, mine: Sequence[Batch], trainer: Trainer) -> None:
-        """Combine the advantages, for the policy as it stands."""
-        known, config, device = self.known, self.config, trainer.accelerator.device
-        base = known.old.logp if config.ratio_base == "old" else known.reference
-        ratios = (now.logp - base).exp()
-        self.each = advantages = self._clipped(known.estimates)
-        if self.fixed is not None:
-            advantages = self._clipped(known.estimates @ torch.from_numpy(self.fixed)[:, None])
-        self.seen = ppo.kept(advantages, ratios, config.clip)
-        if self.fixed is not None:
-            self.combined = replace(pareto.weigh(advantages, np.ones(1)), weights=torch.from_numpy(self.fixed))
-        elif config.method == "pama":
-            self.combined = pareto.combine(config.granularity, advantages, self.seen, known.owners)
-        elif config.method == "mgda_ub":
-            # By a token's state, the gradient of L_i is I(A(i)) u grad log pi: along the same line for every i
-            lengths = advantages * self.seen * (ratios * now.reach.sqrt())[:, None]
-            self.combined = pareto.weigh(advantages, pareto.min_norm_point((lengths.T @ lengths).numpy()))
+        """Set what the next update is made from, for the policy as it stands."""
+        self.standing = methods.standing(self.known, now, self.config, self.fixed)
+        if self.config.method == "mgda":
+            self.combined = methods.by_gram(self.standing, self._gram(mine, trainer))
         else:
-            gram = self._gram(base.to(device, torch.float32), advantages.to(device, torch.float32), mine, trainer)
-            self.combined = pareto.weigh(advantages, pareto.min_norm_point(gram.cpu().numpy()))
-        parts = (base, self.combined.advantages, known.returns)
-        self.target = Target(*(part.to(device, torch.float32) for part in parts))
+            self.combined = methods.combined(self.standing, self.known.owners, self.config, self.fixed)
+        parts = (self.standing.base, self.combined.advantages, self.known.returns)
+        self.target = Target(*(part.to(trainer.accelerator.device, torch.float32) for part in parts))
 
-    def _clipped(self, estimates: Tensor) -> Tensor:
-        advantages = ppo.whiten(estimates) if self.config.whiten else estimates
-        return ppo.noon(advantages) if self.config.noon else advantages
-
-    def _gram(self, base: Tensor, advantages: Tensor, mine: Sequence[Batch], trainer: Trainer) -> Tensor:
-        """Inner products of the gradients of each objective's own surrogate."""
+    def _gram(self, mine: Sequence[Batch], trainer: Trainer) -> Tensor:
+        """Inner products of the gradients of each objective's own surrogate, one backward pass for each of them."""
+        device, at = trainer.accelerator.device, self.standing
+        own, base = (part.to(device, torch.float32) for part in (at.advantages, at.base))
 
         def losses(hidden: Tensor, batch: Batch) -> Tensor:
-            at = self.known.rollouts.target_of(batch).to(hidden.device)
-            ratios, _, _ = self._ratios(self.policy, hidden, batch, base[at])
-            return torch.stack([ppo.surrogate(own, ratios, self.config.clip).sum() for own in advantages[at].T])
+            tokens = self.known.rollouts.target_of(batch).to(hidden.device)
+            ratios, _, _ = self._ratios(self.policy, hidden, batch, base[tokens])
+            return torch.stack([ppo.surrogate(one, ratios, self.config.clip).sum() for one in own[tokens].T])
 
         return gram_of_gradients(self.policy, mine, losses, trainer.accelerator)
 
@@ -170,7 +159,8 @@ class Pama(Objective):
         return (-nll - base).exp(), nll, hits
 
     def _figures(self) -> dict[str, float | None]:
-        known, rollouts = self.known, self.known.rollouts
+        """Of the step, by `OF_EACH` and `OF_ALL`."""
+        known, rollouts, at = self.known, self.known.rollouts, self.standing
         kept = rollouts.rewards[rollouts.places]
         of_each = (
             kept.mean(0),
@@ -178,48 +168,29 @@ class Pama(Objective):
             np.isnan(rollouts.rewards).sum(0),
             known.estimates.mean(0),
             (known.estimates > 0).double().mean(0),
-            (self.each * (self.seen if self.fixed is None else 1)).mean(0),
+            (at.each * at.kept).mean(0),
             self.combined.weights,
         )
         of_all = (
             self.combined.optimum,
             known.divergence.mean(),
-            (~self.seen).any(-1).double().mean(),
+            (~at.kept).any(-1).double().mean(),
             rollouts.lengths.mean(),
             known.old.entropy.mean(),
             (self.combined.advantages == 0).double().mean(),
             ppo.value_loss(known.old.values, known.returns).mean(),
         )
-        columns = zip(
-            (f"{figure}{name}" for figure in OF_EACH for name in self.names), np.concatenate(of_each), strict=True
-        )
-        return {name: float(value) for name, value in [*columns, *zip(OF_ALL, of_all, strict=True)]}
-
-
-def fixed_weights(config: PamaConfig, names: Sequence[str]) -> Floats | None:
-    """Weights of the rewards, `[n]`, where the method has them from the beginning.
-
-    Raises:
-        HandoffError: there are more or fewer of them than rewards, or no reward is called `objective`.
-    """
-    if config.method == "single":
-        if config.objective not in names:
-            raise HandoffError(f"params.objective is {config.objective!r}, and the rewards are {', '.join(names)}")
-        return np.array([float(name == config.objective) for name in names])
-    if config.method != "fixed_weights":
-        return None
-    if config.weights is not None and len(config.weights) != len(names):
-        raise HandoffError(f"params.weights has {len(config.weights)} numbers, and there are {len(names)} rewards")
-    return np.full(len(names), 1 / len(names)) if config.weights is None else np.array(config.weights)
+        return dict(zip(self.figures, map(float, (*np.concatenate(of_each), *of_all)), strict=True))
 
 
 def objective(given: Given[PamaConfig]) -> Pama:
     """Pareto alignment on the prompts of the folder; `batch_size` counts prompts."""
     rewards = Rewards(given.config.rewards)
-    atexit.register(rewards.close)
     tokens, _ = tokenise(given.handoff, given.tokenizer, given.config)
     prompts = Plan(tokens, replace(given.config, packing=False), given.handoff.seed, given.accelerator.device.type)
-    return Pama(given, prompts, rewards)
+    made = Pama(given, prompts, rewards)
+    weakref.finalize(made, rewards.close)
+    return made
 
 
 PAMA = Recipe(PamaConfig, objective)

@@ -63,7 +63,7 @@ def _figure(n: int | None, exact: bool) -> str:
 
 def _calls(s: Planned) -> str:
     calls = s.estimate.calls
-    return "" if s.step.model is None else _figure(calls, s.estimate.exact or calls == 0)
+    return "" if not s.step.models else _figure(calls, s.estimate.exact or calls == 0)
 
 
 def _record(s: Planned) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from engine.errors import SetwrightError, did_you_mean
 from engine.handoff.folder import Order
+from engine.handoff.params import handed_over
 from engine.handoff.preflight import Refused
 from engine.plan.steps import Plan, Status, relation_of
 from engine.relation import Reader
@@ -36,7 +37,7 @@ def make_order(plan: Plan, store: Store, name: str) -> tuple[Order, Reader]:
     if weights is None:
         raise SetwrightError(f"handoffs.{name}: the weights of {node.base} are not at hand", cure="name another base")
     identities = {step: planned.fingerprint for step, planned in plan.steps.items()}
-    params = {field: getattr(node.params, field) for field in type(node.params).model_fields}
+    params = handed_over(node.params, spec.file.parent)
     order = Order(name, node.trainer, weights, params, spec.seed, plan.handed_over[name])
     return order, Reader(store, relation_of(plan.steps, identities, node.data))
 

@@ -75,6 +75,12 @@ class Checkpoint:
             digests = pool.map(_digest_file, files)
             return {"files": {p.name: d for p, d in zip(files, digests, strict=True)}}
 
+    def place(self) -> tuple[str, str | None]:
+        """Who loads it names it so: a hub name and the commit that the identity pins, or a folder."""
+        if self.on_hub:
+            return self.name, self.commit or self.revision
+        return str(self.fetch().resolve()), None
+
     def fetch(self) -> Path:
         """The folder with all of its files; downloads what the cache lacks, at the commit of the identity.
 

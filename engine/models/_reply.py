@@ -55,20 +55,23 @@ def render_reply(tokenizer: Any, template: str | None, messages: Sequence[Messag
 def reply_ids(tokenizer: Any, reply: Reply) -> tuple[list[int], int]:
     """The ids of the text up to the end of the reply, and how many of them are the reply's.
 
+    Nothing predicts the first token of a text: it counts to no reply.
+
     Raises:
         ModelError: the reply has no token, or the prompt alone has other ids than with the reply after it.
     """
     encoding = tokenizer(reply.text, add_special_tokens=False)
     first, last = (_token(encoding, reply, character) for character in (reply.start, reply.end))
     ids: list[int] = encoding["input_ids"]
-    if first == last:
+    scored = last - max(first, 1)
+    if scored < 1:
         raise ModelError("the reply has no token of its own", status=REFUSED)
     if tokenizer(reply.text[: reply.start], add_special_tokens=False)["input_ids"] != ids[:first]:
         raise ModelError(
             "the prompt has other tokens with the reply after it than alone: a model that is asked never sees these",
             status=REFUSED,
         )
-    return ids[:last], last - first
+    return ids[:last], scored
 
 
 def _render(

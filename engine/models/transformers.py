@@ -114,10 +114,7 @@ class TransformersBackend(Backend):
 
     def weights(self) -> Weights:
         """The folder, or the hub's name at the commit that the identity pins."""
-        found = self.checkpoint
-        if found.on_hub:
-            return Weights(found.name, found.commit or found.revision, self.params.chat_template)
-        return Weights(str(found.fetch().resolve()), chat_template=self.params.chat_template)
+        return Weights(*self.checkpoint.place(), self.params.chat_template)
 
     async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
         """See `Backend.render`; loads the tokenizer, once, and no weights."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from engine.errors import Problem, did_you_mean
 from engine.model import Backend
+from engine.plan.rewards import ANSWERS, NUMBER, answer_columns, number_of
 from engine.plan.sql import as_query, columns_read, first_line, read_ahead, result_schema, unbound
 from engine.plan.steps import Columns, Step, Verb
 from engine.relation import PICK_COLUMNS
@@ -93,11 +94,28 @@ class ColumnsPass:
         writes = {names[name]: t for name, t in declared.items()}
         if step.verb is Verb.SCORE:
             self._check_new(step, writes, view)
-        return Columns(reads, expressions, owners, writes)
+        return Columns(reads, expressions, owners, writes, self._rewards(step, reads, view))
+
+    def _rewards(self, step: Step, reads: Mapping[str, str], view: View) -> dict[str, Columns]:
+        """The columns of the rewards that the build gives a trainer, which reads its prompts from `view`."""
+        prompt = view[reads["prompt"]].type if "prompt" in reads else None
+        answer = answer_columns(prompt)
+        return {reward.name: self._reward(reward, answer) for reward in step.rewards}
+
+    def _reward(self, reward: Step, answer: Mapping[str, pa.DataType]) -> Columns:
+        reads, writes = {}, {}
+        if reward.operator is not None:
+            reads = self._reads(reward, {name: Column(kind, ANSWERS) for name, kind in answer.items()})
+            dim = self.backends[reward.model].embedding_dim() if reward.model else None
+            writes = dict(reward.operator.writes_of(reward.params, dim))
+        text, wrong = number_of(reward, {**answer, **writes}, writes)
+        if wrong:
+            self._problem(reward, ("sql" if reward.operator is None else "column",), wrong)
+        return Columns(reads, {NUMBER: text}, writes=writes)
 
     def _reads(self, step: Step, view: View) -> dict[str, str]:
         assert step.operator is not None
-        declared = dict(step.operator.reads_of(step.params))
+        declared, before = dict(step.operator.reads_of(step.params)), len(self.problems)
         for name in step.mapping.keys() - declared.keys():
             hint = did_you_mean(name, declared)
             self._problem(step, ("columns", name), f"{step.label} reads no column of this name{hint}", of="key")
@@ -117,6 +135,8 @@ class ColumnsPass:
                 )
             else:
                 reads[name] = column
+        if step.verb is Verb.TRAIN and not reads and len(self.problems) == before:  # each is optional, but not all
+            self._missing(step, (), next(iter(declared)), tuple(declared), view)
         return reads
 
     def _missing(self, step: Step, at: tuple[str, ...], name: str, candidates: Sequence[str], view: View) -> None:
@@ -253,3 +273,4 @@ def _texts(step: Step) -> Iterator[str]:
     if step.operator is not None:
         yield from (as_query(str(getattr(step.params, name))) for name in step.operator.expressions)
     yield from (test.args.query for test in step.tests if isinstance(test.args, Sql))
+    yield from (as_query(reward.text) for reward in step.rewards if reward.text is not None)

@@ -8,8 +8,10 @@ last build and is marked as a guess.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +24,7 @@ from engine.ledger import Ledger
 from engine.model import Answer, Backend, Embed, Request
 from engine.plan.prune import last_manifest
 from engine.plan.roots import root_rows
-from engine.plan.steps import Estimate, Planned, Status, Verb, relation_of
+from engine.plan.steps import Estimate, Planned, Status, Step, Verb, relation_of
 from engine.relation import Reader, inputs, renamed
 from engine.schema import ROW_ID
 from engine.spec.nodes import Spec
@@ -101,6 +103,8 @@ class Estimator:
 
     def _calls(self, step: Planned, rows: int | None, exact: bool) -> Estimate:
         operator, model = step.step.operator, step.step.model
+        if step.step.rewards:
+            return self._reward_calls(step.step, rows)
         if operator is None or model is None or not self._backends[model].recorded:
             return Estimate(rows, 0, exact)
         if self._ledger is not None and self._is_readable(step):
@@ -111,6 +115,17 @@ class Estimator:
         last = last_manifest(self._store, self._spec.name, step.name)
         fresh = rows - _rows_answered(step, last)
         return Estimate(rows, max(fresh, 0) * operator.calls_per_row(step.step.params), exact=False)
+
+    def _reward_calls(self, step: Step, prompts: int | None) -> Estimate:
+        """The calls that a training's rewards take at most: an answer to each prompt in each epoch."""
+        answers = 0 if prompts is None else _answers(step.params, prompts)
+        calls = {
+            reward.name: answers * reward.operator.calls_per_row(reward.params)
+            for reward in step.rewards
+            if reward.operator is not None and reward.model is not None and self._backends[reward.model].recorded
+        }
+        unknown = prompts is None and calls
+        return Estimate(prompts, None if unknown else sum(calls.values()), exact=not calls)
 
     def _is_readable(self, step: Planned) -> bool:
         needs = (self._planned[name] for name in step.needs)
@@ -194,6 +209,12 @@ def _expected(outcome: BaseException) -> bool:
     if isinstance(outcome, BaseExceptionGroup):
         return all(_expected(e) for e in outcome.exceptions)
     return isinstance(outcome, SetwrightError)
+
+
+def _answers(params: Any, prompts: int) -> int:
+    """The answers that a trainer draws at most; a last step of an epoch may have fewer than `batch_size`."""
+    answers = math.ceil(params.epochs * prompts)
+    return answers if params.max_steps is None else int(min(answers, params.max_steps * params.batch_size))
 
 
 def _rows_answered(step: Planned, last: Manifest | None) -> int:

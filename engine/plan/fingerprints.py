@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.fingerprint import fingerprint
 from engine.model import Backend
+from engine.plan.rewards import classifiers, reward_bodies
 from engine.plan.steps import Columns, Planned, Step, Verb
 from engine.spec.nodes import Spec
 
@@ -86,16 +87,29 @@ def _body(
     if operator.seeded:
         body["seed"] = spec.seed
     if step.model is not None:
-        backend = backends[step.model]
-        body["model"] = {"identity": backend.identity(), "sampling": backend.sampling.model_dump(mode="json")}
+        body["model"] = _asked(backends[step.model])
     if step.rename is not None:
         body["as"] = step.rename
+    if getattr(step.params, "rewards", ()):
+        body["rewards"] = _rewards(spec, step, columns, backends)
     return body
+
+
+def _asked(backend: Backend) -> dict[str, Any]:
+    return {"identity": backend.identity(), "sampling": backend.sampling.model_dump(mode="json")}
+
+
+def _rewards(spec: Spec, step: Step, columns: Columns, backends: Mapping[str, Backend]) -> dict[str, Any]:
+    """What a trainer's rewards are made of, besides what its params say."""
+    models = {reward.model: _asked(backends[reward.model]) for reward in step.rewards if reward.model is not None}
+    own = {reward.name: {"weights": place.identity()} for reward, place in classifiers(step.params, spec.file.parent)}
+    return {**own, **reward_bodies(step, columns, models)}
 
 
 def _models(step: Step, names: set[str]) -> dict[str, str]:
     """The trained models that a step asks or starts from: steps whose identities are bound as those of tables are."""
     found = {"model": step.model, "base": step.base}
+    found |= {f"rewards.{reward.name}.model": reward.model for reward in step.rewards}
     return {what: model for what, model in found.items() if model is not None and model in names}
 
 

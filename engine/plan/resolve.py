@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 
 from engine.operator import Kind
+from engine.plan.rewards import reward_steps
 from engine.plan.steps import Step, Verb
 from engine.registry import operator
 from engine.spec.nodes import ScoreNode, Spec, TableNode, TrainedNode
@@ -18,7 +19,7 @@ from engine.spec.nodes import ScoreNode, Spec, TableNode, TrainedNode
 def resolve(spec: Spec) -> list[Step]:
     """All steps of a spec (which `load_spec` has found free of cycles and unknown names)."""
     graph = {name: (*table.inputs, *_trained(spec, table)) for name, table in spec.tables.items()}
-    graph |= {name: (*model.data, *{model.base} & spec.trained.keys()) for name, model in spec.trained.items()}
+    graph |= {name: (*model.data, *_stands_on(spec, model)) for name, model in spec.trained.items()}
     return [step for name in TopologicalSorter(graph).static_order() for step in _steps(spec, name)]
 
 
@@ -26,6 +27,12 @@ def _trained(spec: Spec, table: TableNode) -> list[str]:
     """The trained models that a table or its scores ask."""
     asked = (table.model, *(score.model for score in table.scores))
     return [model for model in asked if model is not None and model in spec.trained]
+
+
+def _stands_on(spec: Spec, model: TrainedNode) -> list[str]:
+    """The trained models that a training starts from, or whose rewards it follows."""
+    named = (model.base, *(reward.model for reward in model.rewards))
+    return [name for name in named if name is not None and name in spec.trained]
 
 
 def _steps(spec: Spec, name: str) -> Iterator[Step]:
@@ -50,6 +57,7 @@ def _model_steps(model: TrainedNode) -> Iterator[Step]:
         base=model.base,
         mapping=model.columns,
         tags=tags,
+        rewards=reward_steps(model),
     )
 
 

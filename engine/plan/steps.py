@@ -64,6 +64,13 @@ class Step:
     tests: tuple[DataTest, ...] = ()
     tags: frozenset[str] = frozenset()
     begins: bool = False  # a generator without `from`: its rows have no parents
+    rewards: tuple[Step, ...] = ()  # what the build gives a trainer as it runs; no steps of the plan, see `rewards`
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that are asked, each once."""
+        asked = (self.model, *(reward.model for reward in self.rewards))
+        return tuple(dict.fromkeys(model for model in asked if model is not None))
 
     @property
     def label(self) -> str:
@@ -79,13 +86,14 @@ class Columns:
 
     `reads` maps an operator's input to the table's column, `expressions` a parameter to its SQL, and `owners` every
     column that is read (as `table.column` where there are several tables) to the step that owns it. `writes` are the
-    step's own new columns.
+    step's own new columns, and `rewards` the columns of each reward that the build gives a trainer.
     """
 
     reads: Mapping[str, str] = field(default_factory=dict)
     expressions: Mapping[str, str] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)
     writes: Mapping[str, pa.DataType] = field(default_factory=dict)
+    rewards: Mapping[str, Columns] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def check_cycles(scope: Scope) -> None:
 def _report_cycle(trail: list[str], source: str, scope: Scope) -> None:
     path, place = scope.edges[trail[-1]][source]
     cycle = [*trail[trail.index(source) :], source]
-    itself = "a model can't be its own base" if source in scope.models else "a table can't read itself"
+    itself = "a model can't be its own base" if path[-1] == "base" else "a model can't judge its own training"
+    itself = itself if source in scope.models else "a table can't read itself"
     message = itself if len(cycle) == 2 else f"cycle: {' -> '.join(cycle)}"
     scope.problems.add(path, message, place=place)

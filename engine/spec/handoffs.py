@@ -10,6 +10,7 @@ from engine.registry import operator, operator_names
 from engine.spec.composer import Keys
 from engine.spec.forms import NAME, HandoffForm, SpecForm
 from engine.spec.nodes import HandoffNode
+from engine.spec.rewards import refuse_rewards
 from engine.spec.scope import Scope
 from engine.spec.trained import check_weights
 from engine.spec.validate import read_form, read_own_params
@@ -47,6 +48,7 @@ def _read(name: str, data: object, scope: Scope) -> HandoffNode | None:
         scope.problems.add((*path, "format"), f"unknown trainer {quoted(form.format)}{hint}")
         return None
     params = read_own_params(operator(Kind.TRAIN, form.format).params, form, path, label, scope.problems)
+    refuse_rewards(form, path, scope)
     if params is None or form.data is None or form.base is None:
         return None
     return HandoffNode(name, form.format, form.base, form.data, params, form.columns or {})

@@ -34,6 +34,23 @@ class ModelNode:
 
 
 @dataclass(frozen=True)
+class RewardNode:
+    """A reward that the build gives while a trainer runs, the `index`-th of its `rewards`.
+
+    Without an operator it is the expression `sql` over an answer's columns; with one, `sql` is over the scorer's
+    columns, too, and None where it has a single one.
+    """
+
+    name: str
+    index: int
+    sql: str | None
+    operator: str | None = None
+    model: str | None = None
+    params: Params | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TrainedNode:
     """A model that a trainer makes of a base, which may be a trained model itself, and of the rows of tables."""
 
@@ -43,6 +60,7 @@ class TrainedNode:
     data: tuple[str, ...]
     params: Params
     columns: Mapping[str, str]
+    rewards: tuple[RewardNode, ...] = ()
     description: str | None = None
     tags: tuple[str, ...] = ()
     owner: str | None = None

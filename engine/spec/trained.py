@@ -11,6 +11,7 @@ from engine.registry import operator, operator_names
 from engine.spec.composer import Keys
 from engine.spec.forms import ModelForm
 from engine.spec.nodes import RunOptions, TrainedNode
+from engine.spec.rewards import read_rewards
 from engine.spec.scope import Head, Scope
 from engine.spec.validate import read_own_params
 from engine.spec.values import quoted
@@ -48,11 +49,12 @@ def read_trained(name: str, form: ModelForm, run: RunOptions, scope: Scope) -> T
         scope.problems.add((*path, "train"), f"unknown trainer {quoted(form.train)}{hint}")
         return None
     params = read_own_params(operator(Kind.TRAIN, form.train).params, form, path, label, scope.problems)
+    rewards = read_rewards(name, form, path, scope)
     if params is None or form.base is None:
         return None
     data = tuple(table for table in scope.edges[name] if table in scope.tables)
     about = (form.description, tuple(form.tags or ()), form.owner)
-    return TrainedNode(name, form.train, form.base, data, params, form.columns or {}, *about)
+    return TrainedNode(name, form.train, form.base, data, params, form.columns or {}, rewards, *about)
 
 
 def _check_keys(name: str, form: ModelForm, label: str, path: Keys, run: RunOptions, scope: Scope) -> None:

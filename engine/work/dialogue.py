@@ -13,13 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.errors import ModelError, RowError
-from engine.laws import LawError, check_generate, check_score, conform
+from engine.laws import check_generate, check_score, conform
 from engine.operator import Kind, Row
 from engine.plan.columns import score_columns
 from engine.schema import PARENT_ID, ROW_ID, child_row_id
 from engine.stop import Stopped
 from engine.work.job import ROW_CALLS, Bind, Job, Result, binder, errors_table, incomplete
+from engine.work.scoring import ask_row, check_declared
 
 
 @dataclass
@@ -99,12 +99,9 @@ class Feed:
 async def _do_row(job: Job, bind: Bind, part: OpenPart, position: int, row: Row) -> None:
     row_id = row[ROW_ID]
     context = bind(row_id)
-    try:
-        part.answers[position] = await job.operator.fn(row, job.planned.step.params, context)
-    except ModelError as e:
-        part.errors[row_id] = (e.message, True)
-    except RowError as e:
-        part.errors[row_id] = (e.message, False)
+    part.answers[position], error = await ask_row(job.operator, job.planned.step.params, row, context)
+    if error is not None:
+        part.errors[row_id] = error
     if context.bound is not None:
         part.calls += [(row_id, id_.hex()) for id_ in context.bound.call_ids]
     job.progress.done += 1
@@ -173,7 +170,5 @@ def _scores(job: Job, part: OpenPart) -> pa.Table:
 
 def _table(rows: list[Row], job: Job, ids: list[str]) -> pa.Table:
     schema = pa.schema([(name, pa.string()) for name in ids] + list(job.planned.columns.writes.items()))
-    undeclared = set().union(*rows) - set(schema.names)
-    if undeclared:  # Arrow would leave them out without a word
-        raise LawError(f"{job.operator.name} wrote undeclared columns: {', '.join(sorted(undeclared))}")
+    check_declared(rows, schema.names, job.operator)
     return pa.Table.from_pylist(rows, schema=schema)

@@ -54,6 +54,7 @@ class Job:
     gate: Gate | None = None
     asker: Asker | None = None
     base: Backend | None = None  # of the model that a trainer starts from
+    gates: Mapping[str, Gate] = field(default_factory=dict)  # of the models that a trainer's rewards ask
     rows_in_flight: int = 1024
 
     @property

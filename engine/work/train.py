@@ -14,7 +14,9 @@ import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,22 @@ import pyarrow.parquet as pq
 
 from engine.errors import SetwrightError
 from engine.handoff.folder import Order, write_folder
+from engine.handoff.params import handed_over
 from engine.handoff.preflight import preflight
 from engine.plan.steps import Plan, Verb
+from engine.stop import Stopped
 from engine.work.job import Job, Result
+from engine.work.reward_server import RewardServer, reward_command
+from engine.work.rewards import Rewards, read_log
 
 PACKAGES = ("torch", "transformers", "accelerate")
 """What every training needs, and the core doesn't have."""
 
 STOP_SECONDS = 0.2
 """How often a training looks whether the build was asked to stop."""
+
+REWARDS = "rewards.jsonl"
+"""Where, beside the trainer's own files, the rewards that are given to it say what they asked and lacked."""
 
 TAIL_LINES = 12
 """Lines of a trainer's own messages that an error repeats."""
@@ -51,11 +60,12 @@ def check_installed(plan: Plan) -> None:
         )
 
 
-async def train(job: Job, launch: str | None) -> Result:
+async def train(job: Job, base: Path, launch: str | None) -> Result:
     """Train a model.
 
     Args:
-        job: the step; `job.base` is the backend of the model to start from.
+        job: the step; `job.base` is the backend of the model to start from, `job.gates` those of its rewards' models.
+        base: the spec's folder, where relative paths begin.
         launch: the command that starts the trainer's module; None for this Python.
 
     Raises:
@@ -64,14 +74,18 @@ async def train(job: Job, launch: str | None) -> Result:
     """
     place = job.store.workplace(job.fingerprint)
     folder, out = place / "handoff", place / "out"
-    await asyncio.to_thread(_prepare, job, folder)
+    await asyncio.to_thread(_prepare, job, folder, base)
     module = str(job.operator.fn(job.planned.step.params))
     launcher = shlex.split(launch) if launch else [sys.executable, "-P"]  # not from a folder `trainers` of the user
-    await _run(job, [*launcher, "-m", module, str(folder), "--out", str(out), "--json"])
+    command = [*launcher, "-m", module, str(folder), "--out", str(out), "--json"]
+    if job.planned.step.rewards:
+        await _run_served(job, command)
+    else:
+        await _run(job, command)
     return await asyncio.to_thread(_keep, job, out)
 
 
-def _prepare(job: Job, folder: Path) -> None:
+def _prepare(job: Job, folder: Path, base: Path) -> None:
     """Write the hand-off folder and let the pre-flight check it, unless a training that goes on has done so."""
     passed = folder.parent / "checked"
     if passed.exists():
@@ -83,7 +97,7 @@ def _prepare(job: Job, folder: Path) -> None:
     weights = job.base.weights()
     if weights is None:
         raise SetwrightError(f"{step.label}: the weights of {step.base} are not at hand", cure="name another base")
-    params = {name: getattr(step.params, name) for name in type(step.params).model_fields}
+    params = handed_over(step.params, base, reward_command)
     order = Order(step.name, job.operator.name, weights, params, job.seed, job.planned.columns.reads)
     with job.store.guard("write", folder):
         write_folder(order, job.source, folder)
@@ -91,12 +105,29 @@ def _prepare(job: Job, folder: Path) -> None:
     passed.touch()
 
 
-async def _run(job: Job, command: list[str]) -> None:
+async def _run_served(job: Job, command: list[str]) -> None:
+    """Run the trainer to its end, and give it the rewards of its answers meanwhile."""
+    assert job.asker is not None
+    reads = job.planned.columns.reads
+    prompt = job.source.schema().field(reads["prompt"]).type if "prompt" in reads else None
+    asker = replace(job.asker, to_the_end=True)  # a trainer that is told to stop ends its step, and may ask in it
+    log = job.store.workplace(job.fingerprint) / REWARDS
+    server = RewardServer(Rewards(job.planned, prompt, job.seed, job.gates, asker, job.store.home, log))
+    async with server.running() as environment:
+        try:
+            await _run(job, command, environment)
+        except SetwrightError as e:
+            if server.failure is not None and not isinstance(e, Stopped):
+                raise server.failure from e
+            raise
+
+
+async def _run(job: Job, command: list[str], environment: Mapping[str, str] | None = None) -> None:
     """Run the trainer to its end; its messages go to a file, its events to the step's counters."""
     messages = job.store.workplace(job.fingerprint) / "messages.txt"
     with messages.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True
+            *command, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True, env=environment
         )
     stopping = asyncio.create_task(_pass_on_stop(job, process))
     try:
@@ -158,6 +189,8 @@ def _keep(job: Job, out: Path) -> Result:
     metrics, steps = pq.read_table(out / "train_metrics.parquet"), pq.read_table(out / "train_steps.parquet")
     job.store.write_part(job.fingerprint, 0, metrics)
     job.store.write_part(job.fingerprint, 0, steps, "steps")
+    for side, table in read_log(out.parent / REWARDS).items():
+        job.store.write_part(job.fingerprint, 0, table, side)
     job.store.link_model(job.fingerprint, out / "model")
     last = steps["loss"][-1].as_py() if steps.num_rows else None
     facts = {

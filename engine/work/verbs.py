@@ -41,6 +41,6 @@ class Workshop:
                 return await (score_awaited(job) if job.operator.is_async else score_vector(job, self._runner))
             case Verb.TRAIN:
                 async with self._training:
-                    return await train(job, run.launch)
+                    return await train(job, self._plan.spec.file.parent, run.launch)
         async with self._whole:
             return await asyncio.to_thread(WHOLE[verb], job)

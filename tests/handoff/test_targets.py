@@ -12,7 +12,7 @@ from engine.model import Weights
 from engine.operator import Kind
 from engine.registry import operator
 
-FREE = {"chunk_tokens"}
+FREE = {"chunk_tokens", "sharding"}
 """Speed and memory alone: another target has its own means."""
 
 ORDERS: list[dict[str, Any]] = [
@@ -109,7 +109,7 @@ MOOT = {"sft": set(), "dpo": {"bad_pairs", "desirable_weight", "undesirable_weig
 NOT_SAID = {
     ("llamafactory", "sft"): {"over_long", "chat_template"},
     ("llamafactory", "dpo"): {"over_long", "chat_template"},
-    ("trl", "dpo"): {"chat_template", "gamma", "lambda_or"},
+    ("trl", "dpo"): {"over_long", "chat_template", "gamma", "lambda_or"},
     ("axolotl", "dpo"): {"gamma", "lambda_or"},
 }
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -258,6 +261,7 @@ def test_bad_pairs_end_the_command_with_their_names(handoff, tmp_path, capsys):
     assert main(DPO, [str(handoff(rows=rows, bad_pairs="drop", max_steps=1)), "--out", str(tmp_path / "out")]) == 0
 
 
+@pytest.mark.slow
 def test_answers_that_become_unlikelier_are_warned_of(handoff, tmp_path):
     folder = handoff(epochs=12, learning_rate=0.02, beta=0.01, loss="hinge")
     train(DPO, folder, tmp_path / "out")
@@ -266,3 +270,23 @@ def test_answers_that_become_unlikelier_are_warned_of(handoff, tmp_path):
     warnings = [event["message"] for event in events if event["event"] == "warning"]
     assert any("nats unlikelier" in message for message in warnings) == (fallen < -5)
     assert fallen < -5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("loss", "sharding"), [("sigmoid", "none"), ("kto", "none"), ("kto", "full")])
+def test_two_processes_do_what_one_does(handoff, tmp_path, loss, sharding):
+    rows = feedback() if loss == "kto" else None
+    params = {"loss": loss, "batch_size": 8, "micro_batch_size": 3, "max_steps": 5, "learning_rate": 1e-2}
+    assert train(DPO, handoff(rows=rows, **params), tmp_path / "one")
+    folder = handoff("both", rows=rows, sharding=sharding, **params)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "trainers.dpo"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, *launch, str(folder), "--out", str(tmp_path / "two")],
+        capture_output=True, text=True, cwd=Path(__file__).parents[2], env=environment, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    for one, two in zip(steps_of(tmp_path / "one"), steps_of(tmp_path / "two"), strict=True):
+        for name in ("loss", "kl", "rewards/chosen", "rewards/rejected", "logps/chosen"):
+            assert one[name] == pytest.approx(two[name], abs=1e-3)

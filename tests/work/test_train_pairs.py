@@ -21,7 +21,7 @@ models:
     data: pairs
     params: {reference: precomputed, epochs: 2, batch_size: 2, packing: false, max_length: 64, learning_rate: 0.01,
              dtype: float32, MORE}
-  TUNED
+  ASIDE
 tables:
   talk: {source: talk.jsonl}
   pairs:
@@ -30,7 +30,13 @@ tables:
     scores:
       - {score: loglikelihood, model: SCORER, params: {rows: preference}}
 """
-TUNED = "tuned: {train: sft, base: tiny, data: talk, params: {max_steps: 1, max_length: 64, dtype: float32}}"
+ASIDE = """tuned: {train: sft, base: tiny, data: talk, params: {max_steps: 1, max_length: 64, dtype: float32}}
+  live:
+    train: dpo
+    base: tiny
+    data: pairs
+    params: {reference: live, epochs: 2, batch_size: 2, packing: false, max_length: 64, learning_rate: 0.01,
+             dtype: float32, over_long: drop, bad_pairs: drop}"""
 SOUND = [{"prompt": f"What is {i} + {i}?", "chosen": f"It is {2 * i}.", "rejected": "No."} for i in range(6)]
 BAD = [
     {"prompt": "Same?", "chosen": "So.", "rejected": "So."},
@@ -48,11 +54,11 @@ def models(tmp_path_factory):
     return folder
 
 
-def project(folder, models, rows, *, more=DROP, scorer="tiny", base="tiny", tuned=""):
+def project(folder, models, rows, *, more=DROP, scorer="tiny", base="tiny", aside=""):
     """A project with these pairs."""
     for name in ("tiny", "other"):
         (folder / name).symlink_to(models / name)
-    words = {"BASE": base, "MORE": more, "SCORER": scorer, "TUNED": tuned}
+    words = {"BASE": base, "MORE": more, "SCORER": scorer, "ASIDE": aside}
     text = SPEC
     for word, value in words.items():
         text = text.replace(word, value)
@@ -62,8 +68,8 @@ def project(folder, models, rows, *, more=DROP, scorer="tiny", base="tiny", tune
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory, models):
-    """One with bad rows among its pairs, and a model of each trainer; built."""
-    made = project(tmp_path_factory.mktemp("built"), models, [*SOUND, *BAD], tuned=TUNED)
+    """One with bad rows among its pairs, and trained models beside; built."""
+    made = project(tmp_path_factory.mktemp("built"), models, [*SOUND, *BAD], aside=ASIDE)
     assert made.build().exit_code == 0
     return made
 
@@ -82,17 +88,29 @@ def test_bad_rows_are_left_out_as_the_spec_says(built):
     assert set(built.states().values()) == {"cached"}
 
 
+def test_a_reference_out_of_the_table_trains_as_a_live_one(built):
+    figures = 'loss, "rewards/margins", "logps/chosen", kl'
+    course = [
+        built.sql(f"SELECT {figures} FROM train_steps WHERE model = '{model}' ORDER BY step")
+        for model in ("preferring", "live")
+    ]
+    assert len(course[0]) == 6
+    for out_of_table, live in zip(*course, strict=True):
+        assert out_of_table == pytest.approx(live, abs=1e-4)
+    assert course[0][-1][0] < 0.6, "it has learnt"
+
+
 def test_metrics_of_both_trainers_are_one_view(built):
     columns = "model, count(*), count(loss), count(reward_chosen)"
     rows = built.sql(f"SELECT {columns} FROM train_metrics GROUP BY model ORDER BY model")
-    assert rows == [("preferring", 12, 12, 12), ("tuned", 3, 3, 0)]
+    assert rows == [("live", 12, 12, 12), ("preferring", 12, 12, 12), ("tuned", 3, 3, 0)]
     steps = built.sql('SELECT model, count("rewards/accuracies") > 0 FROM train_steps GROUP BY model ORDER BY model')
-    assert steps == [("preferring", True), ("tuned", False)]
+    assert steps == [("live", True), ("preferring", True), ("tuned", False)]
     hurt = built.sql(find_query("rows_that_hurt"))
-    assert {row[0] for row in hurt} == {"preferring", "tuned"}
-    assert len(hurt) == 6 + 3, "the last epoch of each"
+    assert {row[0] for row in hurt} == {"live", "preferring", "tuned"}
+    assert len(hurt) == 6 + 6 + 3, "the last epoch of each"
     assert [row[2] for row in hurt] == sorted((row[2] for row in hurt), reverse=True)
-    assert {row[0] for row in built.sql(find_query("training_curve"))} == {"preferring", "tuned"}
+    assert {row[0] for row in built.sql(find_query("training_curve"))} == {"live", "preferring", "tuned"}
 
 
 def test_bad_rows_are_named_where_the_spec_does_not_say_what_to_do(tmp_path, models):

@@ -67,6 +67,8 @@ class PamaConfig(RunConfig):
             yield from ((name, f"it must be {wanted}") for name in names if not holds(getattr(self, name)))
         if not self.rewards:
             yield "rewards", "name one at least"
+        if self.sharding != "none":
+            yield "sharding", "answers are drawn from whole weights: use none, and lora_rank for a large base"
         if not self.max_new_tokens < self.max_length:
             yield "max_new_tokens", f"it must be below max_length, {self.max_length}"
         yield from self._of_method()

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trainers.data.rows import Tokens, runs
+from trainers.data.rows import Tokens, first_targets, runs
 from trainers.data.template import Rendered, Span
 
 if TYPE_CHECKING:
@@ -65,6 +65,10 @@ class Encoded:
         position = np.arange(len(self.mask)) - self.offsets[owner]
         counted = self.mask & (position > 0) & (position < (len(self.mask) + 1 if most is None else most))
         return np.bincount(owner[counted], minlength=len(self.offsets) - 1)
+
+    def firsts(self) -> Integers:
+        """See `rows.first_targets`."""
+        return first_targets(self.mask, self.offsets)
 
     def followed_by(self, other: Encoded) -> Encoded:
         """These rows, and after them the others."""

@@ -6,9 +6,9 @@ and the answer with its end of turn, which alone is scored. An item is what belo
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from trainers.config import DpoConfig
 from trainers.data.encoder import SEAM, Encoded, Encoder, Flags, Integers, Texts, column
-from trainers.data.rows import TokenReport, Tokens, first_targets
-from trainers.data.template import Message, Rendered, Renderer, RowError
+from trainers.data.rows import TokenReport, Tokens
+from trainers.data.shorter import Turns, shorter
+from trainers.data.template import Rendered, Renderer, RowError
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -37,7 +38,7 @@ def answers_of(config: DpoConfig) -> tuple[str, ...]:
 class Items(Texts):
     """Texts with what they were made from, so that a prompt can be shortened."""
 
-    talks: list[tuple[Sequence[Message], tuple[Sequence[Message], ...]]] = field(default_factory=list)
+    talks: list[tuple[Turns, tuple[Turns, ...]]] = field(default_factory=list)
     """Prompt and answers of each item."""
 
 
@@ -76,27 +77,25 @@ class Preferences:
         """See `Reader`."""
         assert isinstance(texts, Items)
         encoded = self._encoder.masked(texts, encodings)
-        starts, lengths = encoded.offsets[:-1].copy(), np.diff(encoded.offsets)
-        items = texts.row_ids[:: len(self._answers)]
+        items, most = texts.row_ids[:: len(self._answers)], self._config.max_length
+        starts, lengths = encoded.offsets[:-1], np.diff(encoded.offsets)
         kept = self._sound(items, encoded)
-        over = kept & (self._by_item(lengths).max(axis=1, initial=0) > self._config.max_length)
+        lost = over = kept & (self._by_item(lengths).max(axis=1, initial=0) > most)
         self.report.over_long += int(over.sum())
         if self._config.over_long == "truncate_prompt":
-            encoded, lost = self._cut(texts, encoded, starts, lengths, over)
+            encoded, starts, lengths, lost = self._cut(texts, encoded, over)
         else:
-            lost = over
-            self.report.add_all(
-                "over_long", items, over, f"it has more than {self._config.max_length} tokens (max_length)"
-            )
+            self.report.add_all("over_long", items, over, f"it has more than {most} tokens (max_length)")
         kept &= ~lost
         self.report.kept += int(kept.sum())
         rows = np.repeat(kept, len(self._answers))
         return encoded.take(starts[rows], lengths[rows], [texts.row_ids[row] for row in np.flatnonzero(rows)])
 
-    def _item(self, prompt: Any, answers: Sequence[Any]) -> list[Rendered]:
+    def _item(self, prompt: Turns, answers: Sequence[Turns]) -> list[Rendered]:
         """The texts of an item, one for each answer; its targets are the answer's turns alone."""
-        if not prompt or any(answer is None for answer in answers):
-            raise RowError("no_messages", f"prompt or {' or '.join(self._answers)} is null, or the prompt empty")
+        if not prompt or any(answer is None or isinstance(answer, str) for answer in (prompt, *answers)):
+            names = ", ".join(("prompt", *self._answers))
+            raise RowError("no_messages", f"one of {names} is null or not a list of messages, or the prompt is empty")
         for name, answer in zip(self._answers, answers, strict=True):
             if not any((turn.get("content") or "").strip() or turn.get("tool_calls") for turn in answer):
                 raise RowError("empty_answer", f"{name} says nothing")
@@ -115,62 +114,40 @@ class Preferences:
         sound: Flags = clean & scored
         return sound
 
-    def _cut(
-        self, items: Items, encoded: Encoded, starts: Integers, lengths: Integers, over: Flags
-    ) -> tuple[Encoded, Flags]:
-        """Shorten the prompts of items that are too long, in `starts` and `lengths`, at a turn's beginning if possible.
+    def _cut(self, items: Items, encoded: Encoded, over: Flags) -> tuple[Encoded, Integers, Integers, Flags]:
+        """Shorten the prompts of items that are too long: by turns, or else by tokens from the left.
 
         Returns:
-            All rows, those that were rendered once more at the end, and which items can't be kept, `[items]`.
+            Where each row now begins and how long it is, `[rows]`, in these tokens, and the items that can't be kept.
         """
-        most, before = self._config.max_length, first_targets(encoded.mask, encoded.offsets)
+        most, before, lengths = self._config.max_length, encoded.firsts(), np.diff(encoded.offsets)
         room = most - self._by_item(lengths - before).max(axis=1, initial=0)
-        hopeless = over & (room < 1)
-        row_ids, again = items.row_ids[:: len(self._answers)], Items()
-        redone: list[int] = []
-        self.report.add_all(
-            "long_answer", row_ids, hopeless, f"its answer leaves no room in {most} tokens (max_length)"
-        )
-        self.report.add_all("cut_prompt", row_ids, over & ~hopeless, "the beginning of its prompt is cut")
-        self.report.cut += int((over & ~hopeless).sum())
-        for item in np.flatnonzero(over & ~hopeless):
-            rows = slice(item * len(self._answers), (item + 1) * len(self._answers))
-            shortened = self._shortened(*items.talks[item])
-            if shortened:
-                redone += range(rows.start, rows.stop)
-                for row in shortened:
-                    again.add(row_ids[item], row)
-            else:
-                left_out = np.maximum(before[rows] - room[item], 0)
-                starts[rows] += left_out
-                lengths[rows] -= left_out
+        lost, cut, row_ids = over & (room < 1), over & (room > 0), items.row_ids[:: len(self._answers)]
+        self.report.add_all("long_answer", row_ids, lost, f"its answer leaves no room in {most} tokens (max_length)")
+        self.report.add_all("cut_prompt", row_ids, cut, f"its prompt is cut to fit in {most} tokens (max_length)")
+        self.report.cut += int(cut.sum())
+        room, of_cut = (np.repeat(values, len(self._answers)) for values in (room, cut))
+        left_out = np.where(of_cut, np.maximum(before - room, 0), 0)
+        starts, lengths = encoded.offsets[:-1] + left_out, lengths - left_out
+        redone, again = self._shortened(items, np.flatnonzero(cut))
         both = encoded.followed_by(self._encoder.masked(again, self.encode(again.texts)))
         starts[redone], lengths[redone] = both.offsets[len(starts) : -1], np.diff(both.offsets)[len(starts) :]
-        return both, hopeless
+        return both, starts, lengths, lost
 
-    def _shortened(self, prompt: Sequence[Message], answers: Sequence[Sequence[Message]]) -> list[Rendered] | None:
-        """The item with the system's word and as many of the last turns as fit; None where not even one does."""
-        roles = [turn["role"] for turn in prompt]
-        head = next((i for i, role in enumerate(roles) if role != "system"), len(roles))
-        beginnings = [i for i in range(head + 1, len(roles)) if roles[i] == "user"]
-        last = beginnings[
-            bisect_left(beginnings, True, key=lambda i: self._fits(self._from(prompt, head, i, answers))) :
-        ]
-        return self._from(prompt, head, last[0], answers) if last else None
+    def _shortened(self, items: Items, cut: Integers) -> tuple[list[int], Texts]:
+        """Rows of those items that fit with fewer turns, and their texts with them."""
+        rows: list[int] = []
+        texts = Texts()
+        for item in cut.tolist():
+            prompt, answers = items.talks[item]
+            found = shorter(prompt, partial(self._item, answers=answers), self._fits)
+            for place, row in enumerate(found or ()):
+                rows.append(item * len(self._answers) + place)
+                texts.add(items.row_ids[rows[-1]], row)
+        return rows, texts
 
-    def _from(
-        self, prompt: Sequence[Message], head: int, turn: int, answers: Sequence[Sequence[Message]]
-    ) -> list[Rendered] | None:
-        """The item without the turns from `head` to `turn`; None where the template refuses it."""
-        try:
-            return self._item([*prompt[:head], *prompt[turn:]], answers)
-        except RowError:
-            return None
-
-    def _fits(self, rows: list[Rendered] | None) -> bool:
-        return rows is not None and all(
-            len(encoding) <= self._config.max_length for encoding in self.encode([row.text for row in rows])
-        )
+    def _fits(self, rows: list[Rendered]) -> bool:
+        return all(len(encoding) <= self._config.max_length for encoding in self.encode([row.text for row in rows]))
 
     def _by_item(self, of_rows: Any) -> Any:
         """`[rows]` as `[items, answers]`."""

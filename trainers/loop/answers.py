@@ -76,7 +76,7 @@ class OfAnswers(Objective):
 
     def concerns(self, records: Sequence[StepRecord]) -> list[tuple[str, str]]:
         """Answers to be learnt that become unlikelier and unlikelier: margins grow, and the model forgets to speak."""
-        known = [ratio for record in records if (ratio := self.learnt(record)) is not None]
+        known = [ratio for record in records[-4 * SPAN :] if (ratio := self.learnt(record)) is not None]
         before, now = (float(np.mean(known[-end:][:SPAN] or [0])) for end in (2 * SPAN, SPAN))
         if len(known) < 2 * SPAN or now > -COLLAPSE or now > before:
             return []

@@ -95,9 +95,9 @@ class Roller:
             TrainingError: an answer may not go without a reward, or all of them would; or a reward gave up.
         """
         mine = np.arange(accelerator.process_index, len(window.rows), accelerator.num_processes)
-        drawn = self._drawn(window, window.rows[mine])
-        texts = [str(self.tokenizer.decode(answer, skip_special_tokens=True)) for answer in drawn]
         rows = window.rows[mine]
+        drawn = self._drawn(window, rows)
+        texts = [str(self.tokenizer.decode(answer, skip_special_tokens=True)) for answer in drawn]
         answers = Answers(
             [self.prompts.row_ids[int(row)].as_py() for row in rows],
             self.asked.of(rows.tolist()),

@@ -35,7 +35,7 @@ def gram_of_gradients(
     """
     parameters = shared(policy)
     total: Tensor | None = None
-    for batch in batches:
+    for batch in (batch.to(accelerator.device) for batch in batches):
         with arithmetic(policy):
             hidden = policy.hidden(batch.input_ids, batch.position_ids).flatten(0, 1)[batch.sources]
             parts = losses(hidden, batch)

@@ -62,7 +62,7 @@ def _together(
 
     device = policy.head.weight.device
     ids, seen = (part.to(device) for part in _left_padded(prompts))
-    uniform, stops = torch.from_numpy(draws).to(device), torch.tensor(list(ends), device=device)
+    uniform, stops = torch.from_numpy(draws).to(device), torch.tensor(list(ends), dtype=torch.int64, device=device)
     cache = DynamicCache()
     drawn, ended = [], torch.zeros(len(prompts), dtype=torch.bool, device=device)
     positions = (seen.cumsum(1) - 1).clamp(min=0)

@@ -77,7 +77,12 @@ class Command:
     def _process(self) -> tuple[subprocess.Popen[str], queue.Queue[str | None]]:
         try:
             process = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,  # Ctrl-C is for the trainer, which still finishes its step with these rewards
             )
         except OSError as error:
             raise RewardError(f"{self._called} can't be started: {error}") from error

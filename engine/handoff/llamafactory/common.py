@@ -13,6 +13,12 @@ from engine.handoff.target import Cargo, other_template, write_yaml
 
 DATASETS = "dataset_info.json"
 
+OWN_TEMPLATE = (
+    "LLaMA-Factory makes a template of its own from what the tokenizer's gives for single turns. The pre-flight "
+    "has checked the tokenizer's; compare its examples with the one that LLaMA-Factory prints when it starts"
+)
+"""The note on how it renders."""
+
 KEYS = hugging_face.KEYS | {
     "warmup": "warmup_ratio",
     "max_length": "cutoff_len",
@@ -60,14 +66,6 @@ def refuses(order: Order) -> Iterator[str]:
     """What it can't do at any stage."""
     yield from uneven(order)
     yield from other_template(order)
-
-
-def own_template() -> str:
-    """The note on how it renders."""
-    return (
-        "LLaMA-Factory makes a template of its own from what the tokenizer's gives for single turns. The pre-flight "
-        "has checked the tokenizer's; compare its examples with the one that LLaMA-Factory prints when it starts"
-    )
 
 
 def _weights(order: Order) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from engine.handoff import pairs
 from engine.handoff.folder import Order
 from engine.handoff.hugging_face import bfloat16
-from engine.handoff.llamafactory.common import KEYS, described, own_template, refuses, run, write_files
+from engine.handoff.llamafactory.common import KEYS, OWN_TEMPLATE, described, refuses, run, write_files
 from engine.handoff.target import Cargo, Recipe, over_long
 
 SINGLE = "ranking"
@@ -47,7 +47,7 @@ def _lost_rows(cargo: Cargo) -> Iterator[str]:
 
 
 def _notes(cargo: Cargo) -> Iterator[str]:
-    yield own_template()
+    yield OWN_TEMPLATE
     yield "a prompt that doesn't go user, assistant, user is left out with a warning"
     yield from bfloat16(cargo.order)
     if cargo.order.params["sft_weight"]:

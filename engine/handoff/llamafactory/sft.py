@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.handoff.folder import Order
 from engine.handoff.hugging_face import bfloat16
-from engine.handoff.llamafactory.common import KEYS, described, own_template, refuses, run, write_files
+from engine.handoff.llamafactory.common import KEYS, OWN_TEMPLATE, described, refuses, run, write_files
 from engine.handoff.target import Cargo, Recipe, over_long
 
 
@@ -36,7 +36,7 @@ def write(cargo: Cargo) -> str:
 
 
 def _notes(cargo: Cargo) -> Iterator[str]:
-    yield own_template()
+    yield OWN_TEMPLATE
     yield "a talk that doesn't go user, assistant, user, assistant is left out with a warning"
     yield from bfloat16(cargo.order)
     if cargo.order.params["packing"]:

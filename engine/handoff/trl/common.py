@@ -11,7 +11,6 @@ from engine.handoff.target import Cargo
 KEYS = hugging_face.KEYS | {
     "warmup": "warmup_steps",
     "max_length": "max_length",
-    "over_long": "truncation_mode",
     "lora_rank": "use_peft, lora_r",
     "lora_alpha": "lora_alpha",
     "lora_dropout": "lora_dropout",

@@ -56,6 +56,7 @@ SFT = Recipe(
         "format": "datasets.columns",
         "train_on": "assistant_only_loss, completion_only_loss",
         "packing": "packing",
+        "over_long": "truncation_mode",
         "loss": "loss_type",
         "neftune_alpha": "neftune_noise_alpha",
         "chat_template": "chat_template_path",

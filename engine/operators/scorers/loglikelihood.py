@@ -37,10 +37,14 @@ WRITES = {
 
 
 class LoglikelihoodParams(Params):
-    """What the rows are.
+    """What the rows are, and so what is read and written.
 
-    `conversation`: the answer is the last turn of `messages`. `preference`: the answers `chosen` and `rejected` to
-    `prompt`. `binary`: the answer `completion` to `prompt`. A text is one turn, the prompt the user's.
+    - `conversation`: the answer is the last turn of `messages`; `logp`, its mean over the tokens, their number.
+    - `preference`: the answers `chosen` and `rejected` to `prompt`; `ref_chosen_logp` and `ref_rejected_logp` with
+      `ref_chosen_tokens` and `ref_rejected_tokens`.
+    - `binary`: the answer `completion` to `prompt`; `ref_logp` and `ref_tokens`.
+
+    Where prompt or answer is a text, it is one turn.
     """
 
     rows: Literal["conversation", "preference", "binary"] = "conversation"

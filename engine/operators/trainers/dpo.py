@@ -38,8 +38,8 @@ class DpoParams(RunParams):
       (arXiv 2403.00409); hinge; ipo (2310.12036) and sigmoid_norm compare means per token; simpo (2405.14734, margin
       `gamma`) and orpo (2403.07691, weight `lambda_or`) have no reference; kto (2402.01306) takes single answers that
       are good or bad, and weighs them by `desirable_weight` and `undesirable_weight`.
-    - `reference`: `live` keeps the base beside the model that is trained; `precomputed` reads the columns that
-      `score: loglikelihood` with the base has written, and saves its memory and its passes.
+    - `reference`: `live` asks the base once, before the first step; `precomputed` reads the columns that
+      `score: loglikelihood` with the base has written, and refuses those of another model, template or length.
     - `over_long`: `truncate_prompt` cuts the prompt of a row that is longer than `max_length` from its beginning, never
       an answer, and drops rows whose answer alone is too long. `bad_pairs` says what is to be done with pairs of equal
       answers and with empty answers.

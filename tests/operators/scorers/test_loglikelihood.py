@@ -162,6 +162,14 @@ def test_a_template_that_does_not_keep_the_prompt_is_told(tiny_model, template, 
     assert refusal.value.refused
 
 
+def test_the_first_token_of_a_text_is_predicted_by_nothing(tiny_model):
+    talk = ({"role": "assistant", "content": "The sea is wide"},)
+    bare = make(tiny_model, dtype="float32", chat_template="{{ messages[0]['content'] if messages else '' }}")
+    answer = run(bare, lambda backend: backend.answer(ReplyLogLikelihood(talk)))
+    ids = transformers.AutoTokenizer.from_pretrained(tiny_model)("The sea is wide")["input_ids"]
+    assert (answer.tokens_in, answer.tokens_out) == (1, len(ids) - 1)
+
+
 def test_the_script_has_a_likelihood_for_every_reply():
     model = scripted([{"match": r"\ANo\. \Z", "value": -2.5}])
     found = answers(SCORE, model, PAIR, rows="preference")

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from pydantic import ValidationError
 
+from engine.operators.trainers._run import RunParams
 from engine.operators.trainers.dpo import PAIR, SINGLE, DpoParams, dpo
 from engine.registry import operator
 from engine.schema import BOOLEAN_TYPE, MESSAGES_TYPE, NUMBER_TYPE
@@ -77,10 +78,9 @@ def test_contradictions_are_told_together():
         DpoParams(reference="none", gamma=1.0, lambda_or=0.3)
 
 
-def test_what_only_costs_time_or_memory_is_no_part_of_the_identity():
-    saving = {"save_steps", "keep_checkpoints", "report_to"}
-    unhashed = {"micro_batch_size", "chunk_tokens", "gradient_checkpointing", *saving}
-    assert DEFAULTS.keys() - DpoParams().model_dump(mode="json").keys() == unhashed
+def test_all_that_is_said_of_preferences_is_part_of_the_identity():
+    hashed = DpoParams().model_dump(mode="json").keys()
+    assert DEFAULTS.keys() - hashed == RunParams.model_fields.keys() - RunParams().model_dump(mode="json").keys()
 
 
 def reads(**given):

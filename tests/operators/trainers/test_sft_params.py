@@ -40,7 +40,7 @@ def test_both_refuse_the_same(given):
 
 def test_what_only_costs_time_or_memory_is_no_part_of_the_identity():
     saving = {"save_steps", "keep_checkpoints", "report_to"}
-    unhashed = {"micro_batch_size", "chunk_tokens", "gradient_checkpointing", *saving}
+    unhashed = {"micro_batch_size", "chunk_tokens", "gradient_checkpointing", "sharding", *saving}
     assert DEFAULTS.keys() - SftParams().model_dump(mode="json").keys() == unhashed
     assert complete(save_steps=5)["save_steps"] == 5
 

@@ -34,12 +34,15 @@ def read(tmp_path):
     return texts
 
 
-QUESTION = "<|im_start|>user\nName three colours.<|im_end|>\n<|im_start|>assistant\n"
+QUESTION = (
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    "<|im_start|>user\nName three colours.<|im_end|>\n<|im_start|>assistant\n"
+)
 
 
 def test_a_talk_is_asked_up_to_the_user_s_last_turn(read):
     short, long = talk("Name three colours.", "Red."), talk("Köln?", "Rhein.", "What is 12 + 30?")
-    found, handoff, tokens, _ = read({"messages": [short, long]})
+    found, handoff, tokens, _ = read({"messages": [short, long]}, max_length=200)
     assert found[0] == QUESTION
     assert found[1].endswith("Rhein.<|im_end|>\n<|im_start|>user\nWhat is 12 + 30?<|im_end|>\n<|im_start|>assistant\n")
     assert not tokens.mask.any()
@@ -59,11 +62,11 @@ def test_a_text_is_asked_as_it_stands(read):
 
 
 def test_what_cannot_be_asked_is_named(read):
-    talks = [talk("q"), [], [{"role": "system", "content": "s"}], talk("q", "a")]
-    found, _, _, report = read({"prompt": [None, *talks[1:]], "messages": [talks[0], None, None, None]})
+    columns = {"prompt": [None, [], None, talk("q", "a")], "messages": [talk("q"), None, [], None]}
+    found, _, _, report = read(columns)
     assert len(found) == report.kept == 1
-    assert {code: trouble.rows for code, trouble in report.troubles.items()} == {
-        "no_messages": ["r1"], "role_order": ["r3"]} or report.troubles["role_order"].rows == ["r3"]  # fmt: skip
+    named = {code: trouble.rows for code, trouble in report.troubles.items()}
+    assert named == {"no_messages": ["r1", "r2"], "role_order": ["r3"]}
 
 
 def test_a_prompt_leaves_room_for_the_answer(read, tmp_path):
@@ -72,5 +75,5 @@ def test_a_prompt_leaves_room_for_the_answer(read, tmp_path):
     assert found == ["Name"]
     assert report.over_long == 1
     assert np.diff(tokens.offsets).max() <= 72
-    with pytest.raises(HandoffError, match="1 rows .r1.*it leaves no room for max_new_tokens"):
+    with pytest.raises(HandoffError, match=r"1 rows .r1.*it leaves no room for max_new_tokens"):
         tokenise(handoff, tokenizer_of("chatml"), config())

@@ -56,7 +56,7 @@ def drawn_alone(policy, prompt, numbers, ends, temperature):
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_every_row_is_drawn_as_if_it_were_alone(policy, temperature):
-    numbers, ends = uniform(4, 12), range(0, 120)
+    numbers, ends = uniform(4, 12), range(120)
     together = sample(policy, PROMPTS, numbers, ends, temperature=temperature)
     for row, prompt in enumerate(PROMPTS):
         assert together[row].tolist() == drawn_alone(policy, prompt, numbers[row], ends, temperature)
@@ -66,10 +66,14 @@ def test_every_row_is_drawn_as_if_it_were_alone(policy, temperature):
 
 
 def test_an_answer_has_its_end_and_nothing_after_it(policy):
-    answers = sample(policy, PROMPTS, uniform(4, 30), range(0, 200))
+    answers = sample(policy, PROMPTS, uniform(4, 30), range(200))
     for answer in answers:
         assert (answer[:-1] >= 200).all()
         assert answer[-1] < 200 or len(answer) == 30
+
+
+def test_without_an_end_answers_are_as_long_as_they_may_be(policy):
+    assert [len(answer) for answer in sample(policy, PROMPTS, uniform(4, 5), [])] == [5] * 4
 
 
 def test_other_attention_is_back_after_it(policy):

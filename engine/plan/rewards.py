@@ -1,0 +1,100 @@
+"""Rewards that a build gives while a trainer runs: scorers' steps over the trainer's answers, which are no table.
+
+An answer has the columns `prompt` (as the data has it), `messages`, `instruction` (the first turn of the user) and
+`response`. What a reward's number is made of is found out here; scoring is `work.rewards`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from engine.models._checkpoint import Checkpoint, find
+from engine.operator import Kind, Params
+from engine.operators.trainers._rewards import ModelReward
+from engine.plan.sql import as_query, first_line, result_schema
+from engine.plan.steps import Columns, Step, Verb
+from engine.registry import operator
+from engine.schema import MESSAGES, ROW_ID, is_number, is_text
+from engine.spec.nodes import TrainedNode
+
+ANSWERS = "an answer"
+"""In the place of a table's name: what the rewards' steps read."""
+
+NUMBER = "number"
+"""Under this name `Columns.expressions` has the SQL of a reward's number."""
+
+
+def reward_steps(model: TrainedNode) -> tuple[Step, ...]:
+    """The rewards of a trained model that the build gives; their names are the rewards'."""
+    return tuple(
+        Step(
+            name=reward.name,
+            verb=Verb.SCORE if reward.operator else Verb.SQL,
+            table=model.name,
+            sources=(ANSWERS,),
+            path=("models", model.name, "params", "rewards", reward.index),
+            operator=operator(Kind.SCORE, reward.operator) if reward.operator else None,
+            params=reward.params,
+            model=reward.model,
+            mapping=reward.columns,
+            text=reward.sql,
+        )
+        for reward in model.rewards
+    )
+
+
+def answer_columns(prompt: pa.DataType | None) -> dict[str, pa.DataType]:
+    """An answer's columns, for prompts of a type; None where they are the beginnings of conversations."""
+    asked = pa.string() if prompt is not None and is_text(prompt) else MESSAGES
+    columns = dict.fromkeys((ROW_ID, "instruction", "response"), pa.string())
+    return columns | {"prompt": asked, "messages": MESSAGES}
+
+
+def number_of(step: Step, columns: Mapping[str, pa.DataType], writes: Mapping[str, pa.DataType]) -> tuple[str, str]:
+    """The SQL of a reward's number, and what is wrong with it: nothing where it is right.
+
+    Args:
+        step: the reward.
+        columns: what it can be made of.
+        writes: those of them that a scorer writes.
+    """
+    if step.text is None and len(writes) != 1:
+        return "", f"missing ({step.label} writes {', '.join(writes)}: say which of them, or what of them)"
+    text = f'"{next(iter(writes))}"' if step.text is None else step.text
+    try:
+        (found,) = result_schema(as_query(text), {"given": pa.schema(list(columns.items()))})
+    except duckdb.Error as e:
+        return text, first_line(e)
+    if is_number(found.type) or pa.types.is_boolean(found.type):
+        return text, ""
+    return text, f"a reward is a number, and this is {found.type}"
+
+
+def reward_bodies(step: Step, columns: Columns, models: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What is hashed of the rewards besides the trainer's params: scorers, what they read, and the models they ask."""
+    bodies: dict[str, dict[str, Any]] = {}
+    for reward in step.rewards:
+        if reward.operator is None:
+            continue
+        params = {} if reward.params is None else reward.params.model_dump(mode="json")
+        reads = dict(columns.rewards[reward.name].reads)
+        name = f"{reward.operator.kind}/{reward.operator.name}"
+        body = {"operator": name, "version": reward.operator.version, "params": params, "reads": reads}
+        bodies[reward.name] = body | ({"model": models[reward.model]} if reward.model else {})
+    return bodies
+
+
+def classifiers(params: Params | None, folder: Path) -> Iterator[tuple[ModelReward, Checkpoint]]:
+    """The classifiers that a trainer loads itself, and where they are.
+
+    Raises:
+        SetwrightError: one is neither a folder, from the spec's `folder`, nor on the hub.
+    """
+    for reward in getattr(params, "rewards", ()):
+        if isinstance(reward, ModelReward):
+            yield reward, find(reward.model, reward.revision, folder)
