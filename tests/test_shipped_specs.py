@@ -57,8 +57,8 @@ def load(name: str) -> Spec:
 
 
 def test_all_of_them_are_found_and_every_recipe_has_a_twin():
-    assert len(FOUND) == 15
-    names = ("alpaca", "curate", "deita_scorer", "dpo", "long_output", "magpie_deita", "quickstart", "respond")
+    assert len(FOUND) == 17
+    names = ("alpaca", "curate", "deita_scorer", "dpo", "long_output", "magpie_deita", "pama", "quickstart", "respond")
     assert [f"{name}.yaml" for name in names] == RECIPES
     assert sorted({*RECIPES, *map(twin, RECIPES)}) == FOUND
 

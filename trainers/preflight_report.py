@@ -13,6 +13,7 @@ MASKING = {
     "prefix": "the conversation rendered up to each assistant turn",
     "completion": "the completion",
     "all": "every token",
+    "prompt": "the answers that the policy will write",
 }
 OPEN, CLOSE = "⟦", "⟧"
 

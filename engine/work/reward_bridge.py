@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -47,8 +46,8 @@ def main(names: list[str]) -> int:
 
 def _ask(asked: BinaryIO, connection: socket.socket) -> None:
     try:
-        with connection.makefile("wb", buffering=0) as questions:
-            shutil.copyfileobj(asked, questions)
+        for line in asked:
+            connection.sendall(line)
         connection.shutdown(socket.SHUT_WR)
     except OSError:
         return  # the build has ended the connection, which whoever reads its answers sees, too

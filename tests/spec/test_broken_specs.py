@@ -92,6 +92,15 @@ KINDS = [
     r"models\.\w+ \(use: \w+\) does not offer \w+, which generate: \w+ needs",
     r"missing \(.* needs a model that offers",
     r"select: \w+ asks no model",
+    # rewards
+    "a reward is a mapping that has one of: use, score, sql",
+    r"rewards: more than one is called \w+; weights: mean nothing",
+    r"must be greater than 0, found",
+    r"score: \w+ asks no model",
+    r"models\.\w+ \(use: \w+\) does not offer \w+, which score: \w+ needs",
+    r"unknown parameter of score: length$",
+    "a model can't judge its own training",
+    r"a reward by \w+ is given by the build, and a hand-off trains elsewhere",
     # hand-offs
     r"missing .a hand-off names the \w+",
     # tables and the graph

@@ -147,6 +147,26 @@ def test_estimates_are_rewards_less_the_price_of_distance(handoff):
             assert known.returns[start + at].numpy() == pytest.approx(running + values[at], abs=1e-6)
 
 
+def test_values_are_fitted_each_to_its_own_returns(handoff):
+    trainer = ready(handoff(epochs=4.0, learning_rate=0.01, value_coefficient=1.0, kl_coefficient=0.0))
+    objective, misfits = trainer.objective, []
+    for number in range(12):
+        trainer.update(trainer.plan.window(number), step_of(trainer, number))
+        misfits.append((objective.known.old.values - objective.known.returns).square().mean(0))
+    assert (misfits[-1] < 0.6 * misfits[0]).all()
+    found = objective.known.old.values.mean(0)
+    assert found.numpy() == pytest.approx(objective.known.returns.mean(0).numpy(), abs=0.3)
+
+
+def test_value_heads_are_no_hidden_matrices(handoff):
+    trainer = ready(handoff(optimizer="muon"))
+    adamw, muon = ([id(p) for group in part.param_groups for p in group["params"]] for part in trainer.optimizers.parts)
+    heads = [id(parameter) for parameter in trainer.objective.heads.parameters()]
+    assert muon
+    assert not set(heads) & set(muon)
+    assert set(heads) <= set(adamw)
+
+
 def objective_gradients(objective, wanted):
     """Gradients of both objectives' surrogates by what `wanted` says, `[2, size]`."""
     logp, states = logp_of(objective)

@@ -12,5 +12,5 @@ from trainers.config.sft import SftConfig
 
 __all__ = ["CONFIGS", "DpoConfig", "PamaConfig", "RunConfig", "SftConfig", "from_params", "to_params"]
 
-CONFIGS: dict[str, type[RunConfig]] = {kind.trainer: kind for kind in (SftConfig, DpoConfig)}
+CONFIGS: dict[str, type[RunConfig]] = {kind.trainer: kind for kind in (SftConfig, DpoConfig, PamaConfig)}
 """By the names of the trainers."""

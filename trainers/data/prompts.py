@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Prompt = str | list[dict[str, Any]]
+"""A text, or the turns of a conversation."""
 
 ASKED_FOR = {"error": set[str](), "drop": {"over_long"}}
 """What each setting of `over_long` has asked for, and so does not end a run."""

@@ -75,12 +75,12 @@ def _trained(policy: Policy) -> list[nn.Parameter]:
 
 
 def _split(policy: Policy) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Hidden matrices, and the rest: Muon's update has no meaning for vectors, and does worse on embeddings and head.
+    """Hidden matrices, and the rest: Muon's update has no meaning for vectors, and does worse on embeddings and heads.
 
     Keller Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024).
     """
     outside = {id(policy.head.weight), id(policy.causal.get_input_embeddings().weight)}
-    trained = _trained(policy)
-    hidden = [parameter for parameter in trained if parameter.ndim == 2 and id(parameter) not in outside]
+    inside = (part for part in policy.model.parameters() if part.requires_grad and id(part) not in outside)
+    hidden = [parameter for parameter in inside if parameter.ndim == 2]
     taken = {id(parameter) for parameter in hidden}
-    return hidden, [parameter for parameter in trained if id(parameter) not in taken]
+    return hidden, [parameter for parameter in _trained(policy) if id(parameter) not in taken]

@@ -57,7 +57,8 @@ def min_square(values: Tensor) -> tuple[Tensor, Tensor]:
 def combine(granularity: Granularity, advantages: Tensor, kept: Tensor, owners: Tensor) -> Combined:
     """PAMA's weights for the tokens of a step.
 
-    What the paper's `A(i)` is, a token's advantage or a mean of many, it leaves open; each reading has a name here.
+    What the paper's `A(i)` is, a token's advantage or a mean of many, it leaves open; each reading has a name here. The
+    weights of a mean hold for all of its tokens, and a token's advantage is `sum_i c_i A_t(i)`.
 
     Args:
         granularity: `token`: a problem for each token; `sequence`: for the means over each response; `batch`: one for

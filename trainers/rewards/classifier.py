@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from trainers.data.prompts import Prompt
 from trainers.errors import HandoffError
-from trainers.rewards.reward import Answers, Floats, Prompt, require
+from trainers.rewards.reward import Answers, Floats, require
 
 
 @dataclass(frozen=True)

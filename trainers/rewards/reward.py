@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from trainers.data.prompts import Prompt
+
 Floats = npt.NDArray[np.float64]
-Prompt = str | list[dict[str, Any]]
-"""A text, or the turns of a conversation."""
 
 
 class RewardError(Exception):

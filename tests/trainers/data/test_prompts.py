@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,6 +14,7 @@ from trainers.data.folder import open_handoff
 from trainers.data.prompts import Asked
 from trainers.data.tokens import scan, tokenise
 from trainers.errors import HandoffError
+from trainers.preflight import check
 
 RULE = {"use": "length", "name": "l", "scale": 1, "low": 0, "high": 1}
 
@@ -77,3 +80,14 @@ def test_a_prompt_leaves_room_for_the_answer(read, tmp_path):
     assert np.diff(tokens.offsets).max() <= 72
     with pytest.raises(HandoffError, match=r"1 rows .r1.*it leaves no room for max_new_tokens"):
         tokenise(handoff, tokenizer_of("chatml"), config())
+
+
+def test_the_pre_flight_shows_what_will_be_asked(tmp_path):
+    columns = {"messages": [talk("Name three colours.", "Red.")]}
+    folder = write(tmp_path / "h", columns, tokenizer_of("chatml"), rewards=[RULE], max_length=80, max_new_tokens=8)
+    record = json.loads((folder / "handoff.json").read_text())
+    (folder / "handoff.json").write_text(json.dumps({**record, "trainer": "pama"}))
+    report = check(folder)
+    assert (report.passed, report.kept, report.target_tokens) == (True, 1, 0)
+    assert report.examples[0].pieces == ((QUESTION, False),)
+    assert "Loss targets come from the answers that the policy will write" in (folder / "preflight.md").read_text()
