@@ -26,6 +26,7 @@ models:
       batch_size: 2
       max_length: 64
       max_new_tokens: 6
+      epochs: EPOCHS
       max_steps: STEPS
       save_steps: SAVE
       dtype: float32
@@ -45,10 +46,10 @@ def tiny(tmp_path_factory):
 
 
 class Training(Project):
-    def vary(self, *, judge="scripted", steps=2, save=0, bad="error", vectors=False):
+    def vary(self, *, judge="scripted", epochs=1, steps=2, save=0, bad="error", vectors=False):
         score = ("embedding", "text: response", '"embedding[1]"') if vectors else ("reward", "", "reward")
         values = dict(zip(("SCORE", "COLUMNS", "COLUMN"), score, strict=True))
-        values |= {"JUDGE": judge, "STEPS": steps, "SAVE": save, "BAD": bad}
+        values |= {"JUDGE": judge, "EPOCHS": epochs, "STEPS": steps, "SAVE": save, "BAD": bad}
         text = SPEC
         for word in sorted(values, key=len, reverse=True):
             text = text.replace(word, str(values[word]))
@@ -82,7 +83,7 @@ def test_a_model_is_trained_for_the_rewards_that_the_build_gives(project):
 
 
 def test_a_training_that_was_stopped_asks_nothing_twice_and_ends_as_an_unbroken_one(project):
-    project.vary(steps=12, save=1)
+    project.vary(epochs=4, steps=12, save=1)
 
     def stop():
         for _ in range(1200):
@@ -114,11 +115,9 @@ def test_an_answer_without_a_number_ends_the_training_or_is_left_out_as_the_spec
     assert report.exit_code != 0
     (detail,) = (step["detail"] for step in report.steps if step["step"] == "tuned")
     assert "liked has no number for 2 of 2 answers" in detail
-    some = fake_server(lambda hit, seen=[]: seen.append(0) or (Fault(status=400) if len(seen) == 1 else None))
+    some = fake_server(lambda hit, seen=[]: seen.append(0) or (Fault(status=400) if len(seen) <= 2 else None))
     project.vary(judge=judge.replace(server.url, some.url), vectors=True, bad="drop")
     report = project.build()
     assert report.exit_code == 0, report.steps
-    bad = project.sql('SELECT sum("bad/liked") FROM train_steps')
-    errors = project.sql("SELECT count(*) FROM errors WHERE step = 'tuned' AND error LIKE 'liked: %'")
-    assert bad[0][0] >= 1
-    assert errors[0][0] >= 1
+    assert project.sql('SELECT "bad/liked" FROM train_steps ORDER BY step') == [(1.0,), (0.0,)]
+    assert project.sql("SELECT count(*) FROM errors WHERE step = 'tuned' AND error LIKE 'liked: %400%'") == [(1,)]

@@ -68,7 +68,8 @@ def _spoken(kind: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(map(_spoken, members))
     if origin is tuple:
-        return f"a list of {'' if Ellipsis in members else f'{len(members)} '}{_PLURALS[get_origin(members[0]) or members[0]]}"
+        count, kind = "" if Ellipsis in members else f"{len(members)} ", get_origin(members[0]) or members[0]
+        return f"a list of {count}{_PLURALS[kind]}"
     return _NAMES[kind]
 
 

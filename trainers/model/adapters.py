@@ -1,4 +1,4 @@
-"""Adapters on a frozen base (LoRA, arXiv 2106.09685), and the base in 4 or 8 bits below them (QLoRA, arXiv 2305.14314)."""
+"""Adapters on a frozen base (LoRA, arXiv 2106.09685), which may be in 4 or 8 bits (QLoRA, arXiv 2305.14314)."""
 
 from __future__ import annotations
 
@@ -46,14 +46,15 @@ def with_adapters(model: Any, config: RunConfig) -> Any:
     Raises:
         HandoffError: it has no layers by the names of `lora_targets`.
     """
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+    import peft
 
     assert config.lora_rank is not None
+    prepare: Any = peft.prepare_model_for_kbit_training
     if config.quantization is not None:
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        model = prepare(model, use_gradient_checkpointing=False)
     if config.gradient_checkpointing:
         model.enable_input_require_grads()  # or the checkpointed layers, whose inputs are frozen, get no gradient
-    adapters = LoraConfig(
+    adapters = peft.LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
@@ -61,6 +62,6 @@ def with_adapters(model: Any, config: RunConfig) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, adapters)
+        return peft.get_peft_model(model, adapters)
     except ValueError as error:
         raise HandoffError(f"params.lora_targets don't fit this model: {error}") from error

@@ -1,4 +1,4 @@
-"""From a base to a policy that is ready to train: loaded or drawn, with adapters if asked, and tried for packed rows."""
+"""From a base to a policy that is ready to train: loaded or drawn, given adapters, and tried for packed rows."""
 
 from __future__ import annotations
 
