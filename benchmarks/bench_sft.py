@@ -15,7 +15,6 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,6 +97,7 @@ def train_with_trl(handoff: Path, packs: int) -> None:
     """The training that `handoff` describes, by TRL, telling of each step as `trainers.sft --json` does."""
     import importlib.util
 
+    import _trl
     import pyarrow.parquet as pq
     import torch
     import transformers
@@ -106,7 +106,6 @@ def train_with_trl(handoff: Path, packs: int) -> None:
 
     from trainers.config import SftConfig, from_params
     from trainers.data.folder import open_handoff
-    from trainers.loop.metrics import Work, peak_memory
 
     opened = open_handoff(handoff)
     config = from_params(SftConfig, opened.params)
@@ -115,38 +114,22 @@ def train_with_trl(handoff: Path, packs: int) -> None:
     texts = [tokenizer.apply_chat_template(talk, tokenize=False) for talk in talks]
     rows = Dataset.from_dict({"input_ids": tokenizer(texts, add_special_tokens=False)["input_ids"]})
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    flash, liger = (importlib.util.find_spec(name) is not None for name in ("flash_attn", "liger_kernel"))
-    attention = "flash_attention_2" if flash and device.type == "cuda" else "sdpa"
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        opened.base.model, dtype="float32", attn_implementation=attention
-    )
-    work = Work(model, statistics.mean(map(len, rows["input_ids"])), device, 1)
-
-    class Clock(transformers.TrainerCallback):
-        began, seen = 0.0, 0.0
-
-        def on_step_begin(self, *_, **__):
-            self.began = time.perf_counter()
-
-        def on_step_end(self, _, state, __, **___):
-            tokens, seconds = state.num_input_tokens_seen - self.seen, time.perf_counter() - self.began
-            self.seen = state.num_input_tokens_seen
-            rate = tokens / seconds
-            record = {"tokens_per_s": rate, "mfu": work.mfu(rate), "peak_memory": peak_memory(device)}
-            print(json.dumps({"event": "step", "tokens": tokens, **record}))
-
+    model, gpu = _trl.load(opened.base.model), torch.cuda.is_available()
     with tempfile.TemporaryDirectory() as out:
         options = trl.SFTConfig(
             output_dir=out, max_steps=config.max_steps, per_device_train_batch_size=packs,
             gradient_accumulation_steps=config.batch_size // packs, max_length=config.max_length, packing=True,
-            use_cpu=device.type == "cpu", use_liger_kernel=liger and device.type == "cuda",
+            use_cpu=not gpu, use_liger_kernel=gpu and importlib.util.find_spec("liger_kernel") is not None,
             learning_rate=config.learning_rate, lr_scheduler_type="cosine", bf16=config.dtype == "bfloat16",
             gradient_checkpointing=False, report_to="none", disable_tqdm=True, save_strategy="no",
             logging_strategy="no", include_num_input_tokens_seen="all",
         )  # fmt: skip
         trainer = trl.SFTTrainer(
-            model=model, args=options, train_dataset=rows, processing_class=tokenizer, callbacks=[Clock()]
+            model=model,
+            args=options,
+            train_dataset=rows,
+            processing_class=tokenizer,
+            callbacks=[_trl.clock(model, statistics.mean(map(len, rows["input_ids"])))],
         )
         trainer.train()
 

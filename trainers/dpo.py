@@ -19,12 +19,12 @@ from trainers.data.preferences import answers_of
 from trainers.data.recorded import labels, references
 from trainers.data.shared import share_prompts
 from trainers.data.tokens import tokenise
-from trainers.loop import reference
-from trainers.loop.answers import OfAnswers, mean, summary
 from trainers.loop.command import Given, Recipe, main
 from trainers.loop.objective import Floats, Report
 from trainers.losses.preference import Answers, kto, kto_shift, pair_loss, rewards
 from trainers.model.likelihood import log_probabilities
+from trainers.objectives import reference
+from trainers.objectives.answers import OfAnswers, mean, summary
 
 if TYPE_CHECKING:
     from trainers.loop.metrics import StepRecord

@@ -22,17 +22,17 @@ from trainers.data.batches import Batch
 from trainers.data.plan import Plan, Window
 from trainers.data.prompts import Asked
 from trainers.data.tokens import tokenise
-from trainers.loop import methods
 from trainers.loop.command import Given, Recipe, main
-from trainers.loop.experience import experience, scored
 from trainers.loop.objective import ROWS, Floats, Objective, Report
-from trainers.loop.rollouts import Roller
 from trainers.losses import ppo
 from trainers.model.gradients import gram_of_gradients
 from trainers.model.policy import Policy, Scored
 from trainers.model.reference import Reference
 from trainers.model.scoring import TokenScores, evaluating, tempered_nll, without_dropout
 from trainers.model.values import ValueHeads
+from trainers.objectives import methods
+from trainers.objectives.experience import experience, scored
+from trainers.objectives.rollouts import Roller
 from trainers.rewards import Rewards
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from trainers.data.tokens import load_tokenizer, tokenise  # noqa: E402
 from trainers.dpo import DPO, Pairs  # noqa: E402
 from trainers.errors import HandoffError  # noqa: E402
 from trainers.loop.command import main, train  # noqa: E402
-from trainers.loop.reference import live  # noqa: E402
 from trainers.model.loading import build_policy  # noqa: E402
+from trainers.objectives.reference import live  # noqa: E402
 
 PARAMS = {"batch_size": 4, "max_length": 64, "learning_rate": 3e-3, "epochs": 2}
 COUNT = 24

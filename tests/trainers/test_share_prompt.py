@@ -22,10 +22,10 @@ from trainers.data.shared import share_prompts  # noqa: E402
 from trainers.dpo import DPO, Pairs  # noqa: E402
 from trainers.errors import HandoffError  # noqa: E402
 from trainers.loop.command import train  # noqa: E402
-from trainers.loop.reference import live  # noqa: E402
 from trainers.model.branches import branching, mask  # noqa: E402
 from trainers.model.loading import build_policy  # noqa: E402
 from trainers.model.policy import Policy  # noqa: E402
+from trainers.objectives.reference import live  # noqa: E402
 
 CPU = torch.device("cpu")
 DEVICES = [CPU, *([torch.device("cuda")] if torch.cuda.is_available() else [])]

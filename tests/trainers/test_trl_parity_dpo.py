@@ -22,8 +22,8 @@ from trainers.data.folder import Base, open_handoff  # noqa: E402
 from trainers.data.plan import Plan  # noqa: E402
 from trainers.data.tokens import load_tokenizer, tokenise  # noqa: E402
 from trainers.dpo import Feedback, Pairs  # noqa: E402
-from trainers.loop.reference import live  # noqa: E402
 from trainers.model.loading import build_policy  # noqa: E402
+from trainers.objectives.reference import live  # noqa: E402
 
 ROWS = 8
 DEVICE = torch.device("cpu")

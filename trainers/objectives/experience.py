@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from trainers.config import PamaConfig
-from trainers.loop.rollouts import Rollouts
 from trainers.losses import ppo
 from trainers.model.policy import Policy
 from trainers.model.reference import Reference
 from trainers.model.scoring import TokenScores, score
 from trainers.model.values import ValueHeads
+from trainers.objectives.rollouts import Rollouts
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from trainers.config import PamaConfig
 from trainers.errors import HandoffError
-from trainers.loop.experience import Experience
 from trainers.loop.objective import Floats
 from trainers.losses import pareto, ppo
 from trainers.losses.pareto import Combined
 from trainers.model.scoring import TokenScores
+from trainers.objectives.experience import Experience
 
 
 @dataclass(frozen=True)
