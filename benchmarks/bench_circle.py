@@ -38,7 +38,7 @@ def variant(seed: int, rows: int, budget: int) -> dict[str, object]:
     tables["curated"]["params"]["budget"] = budget
     tables["curated"]["tests"] = [{"rows": {"min": budget}}]
     tables["exam"]["source"] = str(SPECS / tables["exam"]["source"])
-    tables["by_chance"] = {"select": "random", "from": "pool", "params": {"budget": budget}}
+    tables["by_chance"] = {"select": "random", "from": "pool", "params": {"k": budget}}
     models["tuned_by_chance"] = {**models["tuned"], "data": "by_chance"}
     tables["answers_random"] = {**tables["answers_after"], "model": "tuned_by_chance"}
     return spec

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from embedded.grammar import recognise
+from embedded.grammar import is_well_formed, recognise
 from embedded.questions import Question, graded_answers, questions
 from engine.builds import build
 from engine.spec.load import load_spec
@@ -54,15 +54,24 @@ def evaluate(seed: int) -> list[Finding]:
 
 
 def _invented(con: duckdb.DuckDBPyConnection) -> list[Finding]:
-    """Magpie at temperature 1: are the instructions such as the grammar writes, all different, and rightly answered?"""
+    """Magpie at temperature 1: are the instructions well-formed, do they have an answer, and is it what they get?"""
     rows = con.execute("SELECT instruction, response FROM invented").fetchall()
+    formed, likely = (
+        [
+            is_well_formed(instruction or "")
+            for (instruction,) in con.execute(f"SELECT instruction FROM {table}").fetchall()
+        ]
+        for table in ("invented", "nucleus")
+    )
     known = [(recognise(instruction or ""), response) for instruction, response in rows]
-    formed = [(question, response) for question, response in known if question is not None]
-    right = sum(question.check(response or "") for question, response in formed)
+    answerable = [(question, response) for question, response in known if question is not None]
+    right = sum(question.check(response or "") for question, response in answerable)
     return [
-        _share("well-formed Magpie instructions, temperature 1", len(formed), len(rows), "98 %"),
+        _share("well-formed Magpie instructions, temperature 1", sum(formed), len(formed), "98 %"),
+        _share("the same, top_p 0.95", sum(likely), len(likely)),
         _share("different among them", len({instruction for instruction, _ in rows}), len(rows), "90 %"),
-        _share("rightly answered among the well-formed", right, len(formed)),
+        _share("with a right answer", len(answerable), len(rows)),
+        _share("rightly answered among those", right, len(answerable)),
     ]
 
 

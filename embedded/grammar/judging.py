@@ -1,4 +1,4 @@
-"""The chat form of rating: a user turn that asks for a digit; and `recognise`, which knows every instruction."""
+"""The chat form of rating: a user turn that asks for a digit; and what knows every instruction of the grammar."""
 
 from random import Random
 
@@ -49,3 +49,8 @@ _recognise_judging = Recogniser((JUDGE,))
 def recognise(instruction: str) -> Question | None:
     """The question that an instruction asks, with a right answer and a checker; None where there is none."""
     return _recognise_asked(instruction) or _recognise_judging(instruction)
+
+
+def is_well_formed(instruction: str) -> bool:
+    """Whether it is a phrasing of the grammar with words of its world, be there a right answer or not."""
+    return _recognise_asked.reads(instruction) or _recognise_judging.reads(instruction)

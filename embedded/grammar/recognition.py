@@ -1,7 +1,7 @@
 """From the text of an instruction back to its task, its slots and the right answer."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 
 from embedded.grammar.question import BEFORE_COMMANDS, BEFORE_QUESTIONS, SHORTLY, Question, take
@@ -15,6 +15,7 @@ class Recogniser:
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self._patterns: dict[str, list[tuple[Task, int, re.Pattern[str]]]] = {}
+        self._words = {value for task in tasks for values in task.slots.values() if values for value in values}
         for task in tasks:
             for number, phrasing in enumerate(task.phrasings):
                 first = phrasing.split()[0]
@@ -23,17 +24,36 @@ class Recogniser:
 
     def __call__(self, instruction: str) -> Question | None:
         """The question that an instruction asks, with a right answer; None where the grammar never writes it so."""
+        for task, phrasing, slots, brief in self._matches(instruction):
+            answer = task.answer(slots, Random(instruction))
+            if answer:
+                return Question(task, slots, phrasing, instruction, answer, brief)
+        return None
+
+    def reads(self, instruction: str) -> bool:
+        """Whether it is a phrasing of the grammar with words of its world, be there a right answer or not.
+
+        "Delete pea from the list: pea, pea, hat." is; the grammar would not write it, since a list has no word twice.
+        """
+        return any(
+            task.answer(slots, Random(instruction)) is not None or self._knows(task, slots)
+            for task, _, slots, _ in self._matches(instruction)
+        )
+
+    def _matches(self, instruction: str) -> Iterator[tuple[Task, int, Slots, bool]]:
+        """Task, phrasing, slots, and whether a short answer is asked for, in every way that it can be read."""
         for text, brief in _readings(instruction):
             words = text.split(maxsplit=1)
-            for task, phrasing, pattern in (
-                (*self._patterns.get(words[0], ()), *self._patterns.get("", ())) if words else ()
-            ):
-                match = pattern.fullmatch(text)
-                answer = match and task.answer(match.groupdict(), Random(instruction))
-                if match and answer:
-                    slots: Slots = match.groupdict()
-                    return Question(task, slots, phrasing, instruction, answer, brief)
-        return None
+            if not words:
+                continue
+            for task, phrasing, pattern in (*self._patterns.get(words[0], ()), *self._patterns.get("", ())):
+                if match := pattern.fullmatch(text):
+                    yield task, phrasing, match.groupdict(), brief
+
+    def _knows(self, task: Task, slots: Slots) -> bool:
+        """Whether all slots hold numbers, or words that some slot of the grammar holds; none is open to any text."""
+        known = all(value.isdigit() or value in self._words for value in slots.values())
+        return known and None not in task.slots.values()
 
 
 def _readings(instruction: str) -> list[tuple[str, bool]]:

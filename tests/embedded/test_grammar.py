@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from embedded.corpus import SCHEMA, rows, write
-from embedded.grammar import recognise
+from embedded.grammar import is_well_formed, recognise
 from embedded.grammar.judging import JUDGE
 from embedded.grammar.question import BEFORE_COMMANDS, BEFORE_QUESTIONS, ask, held_back, put, take
 from embedded.grammar.rating import COMPLEXITY, QUALITIES, QUALITY
@@ -92,6 +92,27 @@ def test_an_instruction_is_recognised_as_what_it_asks(asked):
 def test_known_answers(instruction, answer):
     found = recognise(instruction)
     assert (found and found.response) == answer
+
+
+@pytest.mark.parametrize(
+    ("instruction", "well_formed"),
+    [
+        ("Remove pea from this list: pea, pea, hat.", True),  # a list has no word twice
+        ("Is the mouse bigger than the mouse?", True),
+        ("What is 900 + 12?", True),  # the grammar stays below
+        ("Tell me whether a eagle is a bird.", False),
+        ("Is the bigger than the rabbit?", False),
+        ("What is an omelet?", False),
+        ("", False),
+    ],
+)
+def test_well_formed_is_less_than_answerable(instruction, well_formed):
+    assert recognise(instruction) is None
+    assert is_well_formed(instruction) is well_formed
+
+
+def test_what_is_asked_is_well_formed(asked):
+    assert all(is_well_formed(question.instruction) for question in asked)
 
 
 def test_checkers_refuse_what_is_wrong(asked):
