@@ -6,7 +6,7 @@ A table that has an error gives no columns, and what stands on it is left unchec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
@@ -14,25 +14,14 @@ import pyarrow as pa
 
 from engine.errors import Problem, did_you_mean
 from engine.model import Backend
-from engine.plan.rewards import ANSWERS, NUMBER, answer_columns, number_of
+from engine.plan.rewards import reward_columns
 from engine.plan.sql import as_query, columns_read, first_line, read_ahead, result_schema, unbound
 from engine.plan.steps import Columns, Step, Verb
+from engine.plan.views import Column, View, named, schema_of, score_columns
 from engine.relation import PICK_COLUMNS
 from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID, VERDICT
 from engine.spec.data_tests import Sql
 from engine.spec.nodes import DataTest, Spec
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: its type and the step that owns it."""
-
-    type: pa.DataType
-    owner: str
-
-
-View = dict[str, Column]
-"""A table as a reader sees it."""
 
 
 @dataclass
@@ -64,7 +53,7 @@ class ColumnsPass:
     def handed_over(self, steps: Sequence[Step]) -> dict[str, Mapping[str, str]]:
         """What each hand-off's trainer reads, as in `Columns.reads`; one whose table has problems is left out."""
         known = [step for step in steps if step.sources[0] in self.views]
-        return {step.name: self._reads(step, self.views[step.sources[0]]) for step in known}
+        return {step.name: self.reads(step, self.views[step.sources[0]]) for step in known}
 
     def _columns(self, step: Step) -> Columns | None:
         match step.verb:
@@ -84,41 +73,33 @@ class ColumnsPass:
     def _operator(self, step: Step) -> Columns | None:
         assert step.operator is not None
         view = self.views[step.sources[0]]
-        reads = self._reads(step, view)
+        reads = self.reads(step, view)
         expressions = self._expressions(step, view)
-        read = [*reads.values(), *(name for sql in expressions.values() for name in _named(sql, view))]
+        rewards = reward_columns(self, step, reads, view)
+        read = [*reads.values(), *(name for sql in expressions.values() for name in named(sql, view))]
         owners = {name: view[name].owner for name in read}
-        dim = self.backends[step.model].embedding_dim() if step.model else None
-        declared = dict(step.operator.writes_of(step.params, dim))
+        for found in rewards.values():
+            owners |= found.owners
+        declared = self.declared(step)
         names = score_columns(step.rename, declared)
         writes = {names[name]: t for name, t in declared.items()}
         if step.verb is Verb.SCORE:
             self._check_new(step, writes, view)
-        return Columns(reads, expressions, owners, writes, self._rewards(step, reads, view))
+        return Columns(reads, expressions, owners, writes, rewards)
 
-    def _rewards(self, step: Step, reads: Mapping[str, str], view: View) -> dict[str, Columns]:
-        """The columns of the rewards that the build gives a trainer, which reads its prompts from `view`."""
-        prompt = view[reads["prompt"]].type if "prompt" in reads else None
-        answer = answer_columns(prompt)
-        return {reward.name: self._reward(reward, answer) for reward in step.rewards}
+    def declared(self, step: Step) -> dict[str, pa.DataType]:
+        """What a step's operator writes, under its own names."""
+        assert step.operator is not None
+        dim = self.backends[step.model].embedding_dim() if step.model else None
+        return dict(step.operator.writes_of(step.params, dim))
 
-    def _reward(self, reward: Step, answer: Mapping[str, pa.DataType]) -> Columns:
-        reads, writes = {}, {}
-        if reward.operator is not None:
-            reads = self._reads(reward, {name: Column(kind, ANSWERS) for name, kind in answer.items()})
-            dim = self.backends[reward.model].embedding_dim() if reward.model else None
-            writes = dict(reward.operator.writes_of(reward.params, dim))
-        text, wrong = number_of(reward, {**answer, **writes}, writes)
-        if wrong:
-            self._problem(reward, ("sql" if reward.operator is None else "column",), wrong)
-        return Columns(reads, {NUMBER: text}, writes=writes)
-
-    def _reads(self, step: Step, view: View) -> dict[str, str]:
+    def reads(self, step: Step, view: View) -> dict[str, str]:
+        """The operator's inputs, and the columns of a view that they are read from; what is wrong is noted."""
         assert step.operator is not None
         declared, before = dict(step.operator.reads_of(step.params)), len(self.problems)
         for name in step.mapping.keys() - declared.keys():
             hint = did_you_mean(name, declared)
-            self._problem(step, ("columns", name), f"{step.label} reads no column of this name{hint}", of="key")
+            self.problem(step, ("columns", name), f"{step.label} reads no column of this name{hint}", of="key")
         reads = {}
         for name, wanted in declared.items():
             candidates = (step.mapping[name],) if name in step.mapping else wanted.default or (name,)
@@ -128,7 +109,7 @@ class ColumnsPass:
                 if not wanted.optional or at:
                     self._missing(step, at, name, candidates, view)
             elif not wanted.type.accepts(view[column].type):
-                self._problem(
+                self.problem(
                     step,
                     at,
                     f"{step.label} reads {name} as {wanted.type}, and column {column!r} is {view[column].type}",
@@ -143,16 +124,16 @@ class ColumnsPass:
         wanted = " or ".join(repr(c) for c in candidates)
         hint = did_you_mean(candidates[0], view)
         if step.begins:
-            self._problem(step, (), f"{step.label} reads the column {wanted}: give it a table by `from`")
+            self.problem(step, (), f"{step.label} reads the column {wanted}: give it a table by `from`")
             return
         cure = "" if at else f"; point columns.{name} at another"
         lacking = f"which {step.sources[0]} doesn't have{hint}{cure}"
-        self._problem(step, at, f"{step.label} reads the column {wanted}, {lacking}")
+        self.problem(step, at, f"{step.label} reads the column {wanted}, {lacking}")
 
     def _expressions(self, step: Step, view: View) -> dict[str, str]:
         assert step.operator is not None
         found = {name: str(getattr(step.params, name)) for name in step.operator.expressions}
-        self.expressions += [(step, name, text, _schema(view)) for name, text in found.items()]
+        self.expressions += [(step, name, text, schema_of(view)) for name, text in found.items()]
         return found
 
     def _bind_expressions(self) -> None:
@@ -161,15 +142,15 @@ class ColumnsPass:
         for step, name, text, schema in self.expressions:
             if (text, schema) in failures:
                 given = step.params is not None and name in step.params.model_fields_set
-                self._problem(step, ("params", name) if given else (), f"{name}: {failures[text, schema]}")
+                self.problem(step, ("params", name) if given else (), f"{name}: {failures[text, schema]}")
 
     def _sql(self, step: Step) -> Columns | None:
         assert step.text is not None
-        schemas = {name: _schema(self.views[name]) for name in step.sources}
+        schemas = {name: schema_of(self.views[name]) for name in step.sources}
         try:
             schema = result_schema(step.text, schemas)
         except duckdb.Error as e:
-            self._problem(step, ("sql",), first_line(e))
+            self.problem(step, ("sql",), first_line(e))
             return None
         mentioned = columns_read(step.text)
         owners = {
@@ -188,7 +169,7 @@ class ColumnsPass:
             for name, column in self.views[table].items():
                 owners[f"{table}.{name}"] = column.owner
                 if writes.setdefault(name, column.type) != column.type:
-                    self._problem(
+                    self.problem(
                         step, (), f"column {name!r} is {writes[name]} in one table and {column.type} in {table}"
                     )
         return Columns(owners=owners, writes={n: t for n, t in writes.items() if n not in (ROW_ID, PARENT_ID)})
@@ -212,7 +193,7 @@ class ColumnsPass:
         assert isinstance(test.args, Sql)
         view = self.views[step.table]
         try:
-            result_schema(test.args.query, {step.table: _schema(view)})
+            result_schema(test.args.query, {step.table: schema_of(view)})
         except duckdb.Error as e:
             self.problems.append(self.spec.problem(test.path, first_line(e)))
             return {}
@@ -222,7 +203,7 @@ class ColumnsPass:
     def _check_new(self, step: Step, writes: Mapping[str, pa.DataType], view: View) -> None:
         for name in writes.keys() & (view.keys() | {ROW_ID, PARENT_ID}):
             other = view[name].owner if name in view else "the engine"
-            self._problem(
+            self.problem(
                 step,
                 (),
                 f"{step.name} and {other} both write the column {name!r}; give this score another name by `as:`",
@@ -241,29 +222,10 @@ class ColumnsPass:
             ids = {f.name: Column(f.type, step.name) for f in ID_FIELDS}
             self.views[step.table] = ids | own
 
-    def _problem(self, step: Step, at: tuple[str | int, ...], message: str, of: str = "value") -> None:
+    def problem(self, step: Step, at: tuple[str | int, ...], message: str, of: str = "value") -> None:
+        """Note what is wrong with a step, or at a key within it."""
         path = (*step.path, *at)
         self.problems.append(self.spec.problem(path, message, "key" if of == "key" or not at else "value"))
-
-
-def score_columns(rename: str | None, declared: Iterable[str]) -> dict[str, str]:
-    """A scorer's own names of its columns -> those in the table.
-
-    `as: NAME` names a single column NAME, and several columns NAME_<column>.
-    """
-    names = list(declared)
-    if rename is None:
-        return {name: name for name in names}
-    return {name: rename if len(names) == 1 else f"{rename}_{name}" for name in names}
-
-
-def _named(expression: str, view: View) -> list[str]:
-    mentioned = columns_read(as_query(expression))
-    return [name for name in view if mentioned is None or name.lower() in mentioned]
-
-
-def _schema(view: View) -> pa.Schema:
-    return pa.schema([(name, column.type) for name, column in view.items()])
 
 
 def _texts(step: Step) -> Iterator[str]:

@@ -59,6 +59,10 @@ def _model(defs: dict[str, Schema]) -> Schema:
     for name in operator_names(Kind.TRAIN):
         params = _of(operator(Kind.TRAIN, name).params, f"train.{name}", defs)
         schema["allOf"].append(_when("train", name, params, {"base", "data"}, _SERVED))
+        scored = defs.get(f"train.{name}.ScoreReward")
+        if scored is not None:  # which names its scorer as a score of a table does
+            scored["allOf"] = []
+            _operators(Kind.SCORE, scored, defs)
     return schema
 
 

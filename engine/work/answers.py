@@ -1,6 +1,7 @@
 """A trainer's answers as rows that a scorer can read, and SQL over them.
 
-`{"id", "prompt", "response"}` becomes the columns that `plan.rewards.answer_columns` names.
+`{"id", "prompt", "response"}` becomes the columns that `plan.rewards.answer_types` names, beside those that rewards
+read of the prompt's own row.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.plan.sql import first_line
 from engine.sandbox import sandbox, seal
@@ -26,6 +28,17 @@ def answer_rows(asked: Sequence[Mapping[str, Any]], columns: Mapping[str, pa.Dat
     """
     rows = [_row(one["id"], one["prompt"], one["response"], is_text(columns["prompt"])) for one in asked]
     return pa.Table.from_pylist(rows, schema=pa.schema(list(columns.items())))
+
+
+def with_rows(answers: pa.Table, rows: pa.Table) -> pa.Table:
+    """The answers beside columns of the rows that they answer to."""
+    if rows.num_columns == 1:
+        return answers
+    found = rows.take(pc.index_in(answers[ROW_ID], value_set=rows[ROW_ID].combine_chunks()))
+    for name in rows.column_names:
+        if name != ROW_ID:
+            answers = answers.append_column(name, found[name])
+    return answers
 
 
 def _row(row_id: str, prompt: str | list[dict[str, Any]], response: str, as_text: bool) -> dict[str, Any]:

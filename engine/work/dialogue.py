@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from engine.laws import check_generate, check_score, conform
 from engine.operator import Kind, Row
-from engine.plan.columns import score_columns
+from engine.plan.views import score_columns
 from engine.schema import PARENT_ID, ROW_ID, child_row_id
 from engine.stop import Stopped
 from engine.work.job import ROW_CALLS, Bind, Job, Result, binder, errors_table, incomplete

@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from engine.calls import Asker, BoundModel, Gate
 from engine.context import StepContext
-from engine.plan.rewards import NUMBER, answer_columns
+from engine.plan.rewards import NUMBER, answer_types
 from engine.plan.steps import Columns, Planned, Step
+from engine.relation import Reader
 from engine.schema import ROW_ID
-from engine.work.answers import Expressions, answer_rows
+from engine.work.answers import Expressions, answer_rows, with_rows
 from engine.work.job import ERRORS, ROW_CALLS
 from engine.work.scoring import Errors, score_rows
 
@@ -30,12 +31,12 @@ Numbers = list[float | None]
 
 
 class Rewards:
-    """The rewards of one training; `prompt` is the type of its prompts."""
+    """The rewards of one training."""
 
     def __init__(
         self,
         planned: Planned,
-        prompt: pa.DataType | None,
+        source: Reader,
         seed: int,
         gates: Mapping[str, Gate],
         asker: Asker,
@@ -44,14 +45,18 @@ class Rewards:
     ) -> None:
         self._steps = {reward.name: reward for reward in planned.step.rewards}
         self._columns = planned.columns.rewards
-        self._answer = answer_columns(prompt)
+        reads = planned.columns.reads
+        self._types = answer_types(source.schema().field(reads["prompt"]).type if "prompt" in reads else None)
+        theirs = {name for columns in self._columns.values() for name in columns.owners}
+        self._rows = source.table([ROW_ID, *sorted(theirs)])
         self._seed, self._gates, self._asker = seed, gates, asker
         self._sql = Expressions(home)
         self._log = log.open("a", encoding="utf-8")
+        self.last_reason = ""  # why an answer had no number
 
     async def of(self, asked: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, float | None]]:
         """The named rewards of each answer; null where there is none, for a reason that the log has."""
-        answers = answer_rows(asked, self._answer)
+        answers = with_rows(answer_rows(asked, self._types), self._rows)
         found = await asyncio.gather(*(self._reward(name, answers) for name in names))
         return [dict(zip(names, values, strict=True)) for values in zip(*found, strict=True)]
 
@@ -96,7 +101,8 @@ class Rewards:
                 reason = NO_NUMBER
             known.append(value if reason is None else None)
             if reason is not None:
-                self._note([{ROW_ID: row_id, "error": f"{name}: {reason}"}])
+                self.last_reason = f"{name}: {reason}"
+                self._note([{ROW_ID: row_id, "error": self.last_reason}])
         return known
 
     def _note(self, records: Iterable[Mapping[str, str]]) -> None:

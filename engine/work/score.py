@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from engine.context import StepContext
 from engine.laws import check_score, conform
-from engine.plan.columns import score_columns
+from engine.plan.views import score_columns
 from engine.schema import ROW_ID
 from engine.store import Store
 from engine.work.job import Job, Result, Runner, Shard, binder, errors_table, incomplete

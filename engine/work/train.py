@@ -108,18 +108,21 @@ def _prepare(job: Job, folder: Path, base: Path) -> None:
 async def _run_served(job: Job, command: list[str]) -> None:
     """Run the trainer to its end, and give it the rewards of its answers meanwhile."""
     assert job.asker is not None
-    reads = job.planned.columns.reads
-    prompt = job.source.schema().field(reads["prompt"]).type if "prompt" in reads else None
     asker = replace(job.asker, to_the_end=True)  # a trainer that is told to stop ends its step, and may ask in it
     log = job.store.workplace(job.fingerprint) / REWARDS
-    server = RewardServer(Rewards(job.planned, prompt, job.seed, job.gates, asker, job.store.home, log))
+    given = (job.planned, job.source, job.seed, job.gates, asker, job.store.home, log)
+    rewards = await asyncio.to_thread(Rewards, *given)
+    server = RewardServer(rewards)
     async with server.running() as environment:
         try:
             await _run(job, command, environment)
-        except SetwrightError as e:
-            if server.failure is not None and not isinstance(e, Stopped):
-                raise server.failure from e
+        except Stopped:
             raise
+        except SetwrightError as e:
+            if server.failure is not None:
+                raise server.failure from e
+            why = f"\n  the last answer without a reward had none since {rewards.last_reason}"
+            raise SetwrightError(e.message + (why if rewards.last_reason else ""), cure=e.cure) from e
 
 
 async def _run(job: Job, command: list[str], environment: Mapping[str, str] | None = None) -> None:

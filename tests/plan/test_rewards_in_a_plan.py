@@ -118,6 +118,18 @@ def test_what_is_wrong_with_rewards_is_found_before_anything_runs(project):
     ]
 
 
+def test_a_reward_stands_on_the_columns_of_its_prompts_that_it_reads(project):
+    tables = (
+        "asked: {source: data.jsonl, params: {shape: raw}, scores: [{score: length, columns: {text: prompt}, as: own}]}"
+    )
+    scored = ("asked: {source: data.jsonl, params: {shape: raw}}", tables)
+    assert set(plan(project, scored).steps["tuned"].needs) == {"asked", "taught"}
+    by_sql = plan(project, scored, ("1 + length(prompt)", "1 + own_n_chars")).steps["tuned"]
+    assert set(by_sql.needs) == {"asked", "asked.own", "taught"}
+    by_scorer = plan(project, scored, ("n_words + length(instruction)", "n_words - own_n_words")).steps["tuned"]
+    assert by_scorer.inputs["columns.own_n_words"] == "asked.own"
+
+
 def test_a_table_without_prompts_is_refused(project):
     project.data([{"text": "no prompt"}])
     (found,) = problems(project)

@@ -16,9 +16,11 @@ from project import Project
 
 from engine.calls import Asker, Gate
 from engine.ledger import Ledger
-from engine.plan.rewards import answer_columns
+from engine.plan.rewards import answer_types
+from engine.relation import Reader, Relation
 from engine.schema import MESSAGES
 from engine.stop import Stop
+from engine.store import Store
 from engine.work.answers import answer_rows
 from engine.work.reward_bridge import ADDRESS, PASSWORD
 from engine.work.reward_server import RewardServer, reward_command
@@ -44,6 +46,7 @@ models:
 tables:
   asked: {source: data.jsonl, params: {shape: raw}}
 """
+WANTED = ["two", "more", "a"]
 TEXTS = ["two words", "a", "three more words"]
 
 
@@ -51,7 +54,9 @@ class Bench:
     """The rewards of a planned training, and a trainer's end of the bridge to them."""
 
     def __init__(self, folder, judge="scripted"):
-        self.project = Project(folder).data([{"prompt": "What?"}]).spec(SPEC.replace("JUDGE", judge))
+        rows = [{"prompt": "What?", "wanted": text} for text in WANTED]
+        self.project = Project(folder).data(rows).spec(SPEC.replace("JUDGE", judge))
+        self.project.build(selection="asked")
         self.plan = self.project.plan()
         self.ledger = Ledger(self.project.home)
         self.stop = Stop()
@@ -62,12 +67,16 @@ class Bench:
     @asynccontextmanager
     async def running(self):
         gates = {name: Gate(self.plan.backends[name], self.ledger, self.stop) for name in ("judge", "vectors")}
-        given = (self.plan.steps["tuned"], pa.string(), 7, gates, self.asker, self.project.home, self.log)
+        given = (self.plan.steps["tuned"], self.source, 7, gates, self.asker, self.project.home, self.log)
         self.server = RewardServer(Rewards(*given))
         async with self.server.running() as environment:
             yield environment
         for gate in gates.values():
             await gate.close()
+
+    @property
+    def source(self):
+        return Reader(Store(self.project.home), Relation(self.plan.steps["asked"].fingerprint))
 
     async def give(self, names, texts, *, environment):
         """What the trainer's command says of answers, and how it ends."""
@@ -108,6 +117,21 @@ def test_every_form_of_scorer_gives_its_number(bench):
     assert all(isinstance(value, float) for value in liked)
 
 
+def test_a_reward_may_look_at_the_row_that_an_answer_answers_to(bench):
+    text = SPEC.replace("1.0 / (1 + length(response))", "contains(response, wanted)").replace("JUDGE", "scripted")
+    bench.plan = bench.project.spec(text.replace("column: n_words", "column: n_words - length(wanted)")).plan()
+    rows = bench.source.table(["row_id", "wanted"]).to_pylist()
+    asked = [{"id": row["row_id"], "prompt": "What?", "response": "two words"} for row in reversed(rows)]
+
+    async def main():
+        async with bench.running():
+            return await bench.server._rewards.of([*asked, {**asked[0], "id": "unknown"}], ["brief", "words"])
+
+    found = asyncio.run(main())
+    assert [reward["brief"] for reward in found] == [*(float(row["wanted"] == "two") for row in reversed(rows)), None]
+    assert [reward["words"] for reward in found] == [*(2 - len(row["wanted"]) for row in reversed(rows)), None]
+
+
 def test_what_was_answered_is_not_asked_again_and_every_call_is_on_record(bench):
     first = bench.ask(["liked"])
     assert (bench.asker.tally.sent, bench.asker.tally.cached) == (3, 0)
@@ -139,7 +163,9 @@ def test_an_answer_that_can_t_be_scored_has_null_and_a_reason_and_costs_no_other
 
 
 def test_a_number_that_is_none_is_null(bench):
-    text = SPEC.replace("1.0 / (1 + length(response))", "if(length(response) > 1, 0.0, 'nan'::DOUBLE)").replace("JUDGE", "scripted")
+    text = SPEC.replace("1.0 / (1 + length(response))", "if(length(response) > 1, 0.0, 'nan'::DOUBLE)").replace(
+        "JUDGE", "scripted"
+    )
     bench.plan = bench.project.spec(text).plan()
     assert bench.ask(["brief"], ["ab", "a"]) == [{"brief": 0.0}, {"brief": None}]
     (error,) = read_log(bench.log)["errors"]["error"].to_pylist()
@@ -150,7 +176,8 @@ def test_a_failed_call_costs_its_answer_only_and_is_asked_again(tmp_path, fake_s
     judge = 'openai, model: m, base_url: "%s", api_key: k, params: {max_attempts: 1, patience_s: 1}'
     server = fake_server(lambda hit: Fault(status=400) if b"three more" in hit.raw else None)
     text = SPEC.replace("JUDGE", judge % server.url).replace(
-        "score: reward, model: judge", "score: embedding, model: judge, columns: {text: response}, column: 'embedding[1]'"
+        "score: reward, model: judge",
+        "score: embedding, model: judge, columns: {text: response}, column: 'embedding[1]'",
     )
     bench = Bench(tmp_path)
     bench.plan = bench.project.spec(text).plan()
@@ -215,11 +242,11 @@ def test_an_answer_to_a_conversation_is_its_next_turn():
         {"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi", "name": "Al"},
         {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "And now?"},
     ]  # fmt: skip
-    (row,) = answer_rows([{"id": "r", "prompt": talk, "response": "Bye."}], answer_columns(MESSAGES)).to_pylist()
+    (row,) = answer_rows([{"id": "r", "prompt": talk, "response": "Bye."}], answer_types(MESSAGES)).to_pylist()
     turns = [{"role": turn["role"], "content": turn["content"]} for turn in talk]
     assert row == {
         "row_id": "r", "instruction": "Hi", "response": "Bye.", "prompt": turns,
         "messages": [*turns, {"role": "assistant", "content": "Bye."}],
     }  # fmt: skip
-    (row,) = answer_rows([{"id": "r", "prompt": talk, "response": "Bye."}], answer_columns(pa.string())).to_pylist()
+    (row,) = answer_rows([{"id": "r", "prompt": talk, "response": "Bye."}], answer_types(pa.string())).to_pylist()
     assert row["prompt"] is None

@@ -83,11 +83,12 @@ def test_a_model_is_trained_for_the_rewards_that_the_build_gives(project):
 
 
 def test_a_training_that_was_stopped_asks_nothing_twice_and_ends_as_an_unbroken_one(project):
-    project.vary(epochs=4, steps=12, save=1)
+    project.vary(epochs=6, steps=16, save=1)
 
     def stop():
         for _ in range(1200):
-            if list(project.home.glob("training/*/out/checkpoints/step-[3-9]*")):
+            found = project.home.glob("training/*/out/checkpoints/step-*")
+            if any(int(path.name.rpartition("-")[2]) >= 3 for path in found):
                 os.kill(os.getpid(), signal.SIGINT)
                 return
             time.sleep(0.05)
@@ -99,7 +100,7 @@ def test_a_training_that_was_stopped_asks_nothing_twice_and_ends_as_an_unbroken_
     assert project.states()["tuned"] == "built"
     steps = 'SELECT step, "reward/liked", "reward/brief", kl FROM train_steps ORDER BY step'
     resumed = project.sql(steps)
-    assert [row[0] for row in resumed] == list(range(1, 13))
+    assert [row[0] for row in resumed] == list(range(1, 17))
     assert project.sql("SELECT count(*) FROM calls") == project.sql(
         "SELECT count(DISTINCT call_id) FROM row_calls WHERE step = 'tuned'"
     ), "every call is behind an answer, and none was made twice"
@@ -109,13 +110,20 @@ def test_a_training_that_was_stopped_asks_nothing_twice_and_ends_as_an_unbroken_
 
 
 def test_an_answer_without_a_number_ends_the_training_or_is_left_out_as_the_spec_says(project, fake_server):
-    server = fake_server(lambda hit: Fault(status=400))
+    server = fake_server(lambda _: Fault(status=400))
     judge = f'openai, model: m, base_url: "{server.url}", api_key: k, params: {{max_attempts: 1, patience_s: 1}}'
     report = project.vary(judge=judge, vectors=True).build()
     assert report.exit_code != 0
     (detail,) = (step["detail"] for step in report.steps if step["step"] == "tuned")
     assert "liked has no number for 2 of 2 answers" in detail
-    some = fake_server(lambda hit, seen=[]: seen.append(0) or (Fault(status=400) if len(seen) <= 2 else None))
+    assert "the last answer without a reward had none since liked: " in detail
+    first = []
+
+    def refuse_the_first(hit):
+        first.append(hit.body["input"][0])
+        return Fault(status=400) if first[0] in hit.body["input"] else None
+
+    some = fake_server(refuse_the_first)
     project.vary(judge=judge.replace(server.url, some.url), vectors=True, bad="drop")
     report = project.build()
     assert report.exit_code == 0, report.steps

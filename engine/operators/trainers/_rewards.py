@@ -60,8 +60,8 @@ class CommandReward(Params):
 class ScoreReward(Params):
     """A score of the answer by a scorer of the engine.
 
-    `column` is one of its columns, or a SQL expression over them and over the answer's own (`prompt`, `instruction`,
-    `response`, `messages`); it may be left out where the scorer has a single column.
+    `column` is one of its columns, or a SQL expression over them and over those of `SqlReward`; it may be left out
+    where the scorer has a single column.
     """
 
     name: Text
@@ -73,16 +73,22 @@ class ScoreReward(Params):
 
 
 class SqlReward(Params):
-    """A SQL expression over the answer's columns: `prompt`, `instruction`, `response` and `messages`."""
+    """A SQL expression over the answer (`prompt`, `instruction`, `response`, `messages`) and its prompt's row."""
 
     name: Text
     sql: Text
 
 
-class OtherReward(Params):
-    """Neither of these; what it says is not looked at."""
+def _never(schema: dict[str, Any]) -> None:
+    """Make a JSON Schema one that nothing meets."""
+    schema.clear()
+    schema["not"] = {}
 
-    model_config = ConfigDict(extra="ignore")
+
+class OtherReward(Params):
+    """None of these, and so refused; what else it says is not looked at."""
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra=_never)
 
     use: Literal["length", "model", "command"]
 

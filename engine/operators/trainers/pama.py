@@ -24,7 +24,7 @@ class PamaParams(RunParams):
 
     - `rewards`: at least one. `use: length` (`clip(l / scale, low, high)`), `use: model` (a sequence classifier) and
       `use: command` (a program) are the trainer's own; `score: SCORER` is any scorer, asked as the training runs, and
-      `sql` an expression over the answer's columns `prompt`, `instruction`, `response` and `messages`.
+      `sql` an expression over the answer (`prompt`, `instruction`, `response`, `messages`) and its prompt's row.
     - `method`: pama; fixed_weights (MORLHF, with `weights`, by default equal); mgda_ub and mgda, whose weights come
       from gradients; single, for the reward that `objective` names.
     - `granularity`: what PAMA's A(i) is: of each token, of an answer, of the batch, a scalar of the batch for all
