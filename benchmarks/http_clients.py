@@ -97,8 +97,9 @@ async def httpx(port: int, calls: int, concurrency: int) -> None:
 
 
 async def backend(port: int, calls: int, concurrency: int) -> None:
-    from engine.model import Chat, ModelConfig, Sampling
+    from engine.model import ModelConfig
     from engine.models.openai import OpenAI, OpenAIParams
+    from engine.request import Chat, Sampling
 
     config = ModelConfig("m", "m", None, f"http://127.0.0.1:{port}/v1", None, OpenAIParams(), concurrency)
     model = OpenAI(config)

@@ -12,9 +12,9 @@ The rooms, from the roof down (imports point down this list only; `lint-imports`
     sourcing                files and data sets to rows with ids; shapes/ knows their shapes
     registry                finds operators, formats and backends by their path
     operators, models       what makes, scores and selects rows; what answers model calls; one file each
-    relation, calls, laws   how tables are composed of objects; the gate to a model; what operators must keep
+    relation, calls, laws   how tables are composed of objects; the gate to a model, `bound` to an operator; the laws
     store, ledger           objects by fingerprint; model calls by content
-    operator, model, schema, errors    what an operator, a model, a row and an error is
+    operator, model, request, schema, errors    what an operator, a model, a call to it, a row and an error is
 """
 
 __version__ = "0.1.0"

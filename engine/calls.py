@@ -16,25 +16,15 @@ import numpy as np
 from engine.errors import ModelError
 from engine.fingerprint import fingerprint
 from engine.ledger import Call, Ledger
-from engine.model import (
+from engine.model import Backend
+from engine.request import (
     Answer,
-    Backend,
-    Chat,
     Embed,
-    Generate,
-    LogLikelihood,
-    Message,
-    NextToken,
-    ReplyLogLikelihood,
     Request,
-    Reward,
-    Sampling,
 )
 from engine.schema import digest
 from engine.stop import Stop
 from engine.wire import decode, encode, render
-
-NO_SAMPLING = Sampling()
 
 EMBED_CHUNK = 64
 """Texts that go to a backend as one list and are recorded together: what a kill can cost."""
@@ -200,61 +190,6 @@ class Gate:
             attempts=answer.attempts if answer else error.attempts if error else 1,
             spec=asker.spec, node=asker.node, row_id=row_id, build=asker.build,
         )  # fmt: skip
-
-
-class BoundModel:
-    """A model in the hands of one operator (and one row): the `Model` protocol over a gate."""
-
-    def __init__(self, gate: Gate, asker: Asker, row_id: str | None = None) -> None:
-        self._gate = gate
-        self._asker = asker
-        self._row_id = row_id
-        self.call_ids: list[bytes] = []
-
-    async def generate(self, prompt: str, *, draw: int, sampling: Sampling = NO_SAMPLING) -> Answer:
-        """See `engine.model.Model`."""
-        full = sampling.over(self._gate.sampling)
-        return await self._ask(Generate(prompt, full, 0 if full.greedy else draw))
-
-    async def chat(self, messages: Sequence[Message], *, draw: int, sampling: Sampling = NO_SAMPLING) -> Answer:
-        """See `engine.model.Model`."""
-        full = sampling.over(self._gate.sampling)
-        return await self._ask(Chat(tuple(messages), full, 0 if full.greedy else draw))
-
-    async def loglikelihood(self, context: str, continuation: str) -> Answer:
-        """See `engine.model.Model`."""
-        return await self._ask(LogLikelihood(context, continuation))
-
-    async def reply_loglikelihood(self, messages: Sequence[Message]) -> Answer:
-        """See `engine.model.Model`."""
-        return await self._ask(ReplyLogLikelihood(tuple(messages)))
-
-    async def next_token_logprobs(
-        self, candidates: Sequence[str], *, messages: Sequence[Message] | None = None, prompt: str | None = None
-    ) -> Mapping[str, float]:
-        """See `engine.model.Model`."""
-        asked = NextToken(tuple(candidates), None if messages is None else tuple(messages), prompt)
-        answer = await self._ask(asked)
-        return answer.logprobs or {}
-
-    async def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """See `engine.model.Model`."""
-        return await self._gate.embed(texts, self._asker)
-
-    async def reward(self, messages: Sequence[Message]) -> float:
-        """See `engine.model.Model`."""
-        answer = await self._ask(Reward(tuple(messages)))
-        assert answer.value is not None, "a reward call answers with a value"
-        return answer.value
-
-    async def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
-        """See `engine.model.Model`."""
-        return await self._gate.backend.render(messages, add_generation_prompt=add_generation_prompt)
-
-    async def _ask(self, request: Request) -> Answer:
-        id_, answer = await self._gate.ask(request, self._asker, self._row_id)
-        self.call_ids.append(id_)
-        return answer
 
 
 def _fail(future: asyncio.Future[Answer], error: BaseException) -> None:

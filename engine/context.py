@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.calls import BoundModel
+from engine.bound import BoundModel
 from engine.model import Model
 from engine.schema import draw
 

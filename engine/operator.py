@@ -21,7 +21,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from engine.model import Capability, Model
+from engine.model import Model
+from engine.request import Capability
 from engine.schema import ColumnType
 
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from engine.model import (
+from engine.request import (
     Answer,
     Chat,
     Embed,

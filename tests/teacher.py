@@ -7,8 +7,9 @@ import asyncio
 from backend_life import run
 from pydantic import SecretStr
 
-from engine.model import Chat, ModelConfig, Sampling
+from engine.model import ModelConfig
 from engine.models.openai import OpenAI, OpenAIParams
+from engine.request import Chat, Sampling
 
 KEY = "my-own-key-42"
 HOT = Sampling(temperature=0.7, max_tokens=5)

@@ -5,10 +5,12 @@ import asyncio
 import numpy as np
 import pytest
 
-from engine.calls import Asker, BoundModel, Gate
+from engine.bound import BoundModel
+from engine.calls import Asker, Gate
 from engine.errors import ModelError
 from engine.ledger import Ledger
-from engine.model import Answer, Backend, Capability, Chat, ModelConfig, NextToken, Sampling
+from engine.model import Backend, ModelConfig
+from engine.request import Answer, Capability, Chat, NextToken, Sampling
 from engine.stop import Stop, Stopped
 from engine.wire import render
 

@@ -12,8 +12,8 @@ from engine.catalog import connect
 from engine.errors import ModelError, SpecError
 from engine.explore.why import life
 from engine.ledger import Ledger
-from engine.model import Capability
 from engine.operator import Operator, Params, Reads, generator
+from engine.request import Capability
 from engine.schema import TEXT_TYPE, child_row_id
 from engine.spec import uses
 from engine.store import Store

@@ -18,7 +18,7 @@ from itertools import chain, count
 from typing import Any, Protocol
 
 from engine.errors import ModelError
-from engine.model import Answer, Request
+from engine.request import Answer, Request
 
 LINGER_S = 0.002  # a batch that isn't full runs once no call has come for so long,
 PATIENCE_S = 0.02  # or after this, whichever is first

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch  # noqa: TID253  loaded by `_torch` in the worker's thread, never by a plan
 
-from engine.model import Answer
 from engine.models._encoding import Draft
 from engine.models._forward import pad
+from engine.request import Answer
 
 SHRINK = 7 / 8  # finished rows leave (a copy of the cache) when no more than this part of the batch is alive
 NUCLEUS = 256  # the nucleus is looked for among so many best tokens before the whole vocabulary is sorted

@@ -11,7 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from engine.errors import ModelError
-from engine.model import (
+from engine.models._reply import render_reply, reply_ids
+from engine.models._template import render
+from engine.request import (
     Chat,
     Embed,
     Generate,
@@ -23,8 +25,6 @@ from engine.model import (
     Reward,
     Sampling,
 )
-from engine.models._reply import render_reply, reply_ids
-from engine.models._template import render
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import torch  # noqa: TID253  loaded by `_torch` in the worker's thread, never by a plan
 from torch.nn.utils.rnn import pad_sequence  # noqa: TID253
 
-from engine.model import Answer
 from engine.models._encoding import Conversation, Item, Passage, Scored
+from engine.request import Answer
 
 CPU_TOKENS = 1024  # padded tokens of one pass on a CPU: more fall out of its caches and run slower
 LOGITS = 1 << 29  # elements of logits held at once: 1 GiB in bfloat16, 2 GiB in float32

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch  # noqa: TID253  loaded by `_torch` in the worker's thread, never by a plan
 
-from engine.model import Answer
 from engine.models._encoding import Choice
 from engine.models._forward import Inputs, pad, slices
+from engine.request import Answer
 
 SHARED = 8  # tokens that rows must begin with together for a pass of its own to pay
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engine.errors import ModelError
-from engine.model import Answer, NextToken
 from engine.models._http import Endpoint
 from engine.models._openai_wire import Body, counted, next_token_body, top_tokens
+from engine.request import Answer, NextToken
 
 Ids = Mapping[str, int]
 TOKENIZE = "../tokenize"  # beside /v1, not under it

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.model import Answer, Message, NextToken, Sampling
 from engine.models._failures import CallError
 from engine.models._limiter import Outcome
+from engine.request import Answer, Message, NextToken, Sampling
 
 TOP_LOGPROBS = 20  # the most that OpenAI and vLLM give
 ELSEWHERE = "ask a server that echoes the prompt's tokens (vLLM does), or use a model with use: transformers"

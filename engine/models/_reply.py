@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import ModelError
-from engine.model import Message
+from engine.request import Message
 
 MARKER = re.compile(r"\{%-?\s*generation\s*-?%\}")
 REFUSED = 422

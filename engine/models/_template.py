@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from engine.errors import ModelError, SetwrightError
-from engine.model import Message
 from engine.models._reply import Reply, render_reply, reply_ids
+from engine.request import Message
 
 
 class ChatTemplate:

@@ -18,9 +18,9 @@ import transformers  # noqa: TID253
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES  # noqa: TID253
 
 from engine.errors import ModelError, SetwrightError
-from engine.model import Answer, Capability, Request, Sampling
 from engine.models import _decoding, _forward, _next_token
 from engine.models._encoding import Choice, Conversation, Draft, Encoder, Item, Passage, Scored
+from engine.request import Answer, Capability, Request, Sampling
 
 if TYPE_CHECKING:
     from engine.models.transformers import TransformersParams

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from engine.model import Backend, BackendParams, Capability, ModelConfig
+from engine.model import Backend, BackendParams, ModelConfig
+from engine.request import Capability
 from engine.schema import mix64
 
 VERSION = 1

@@ -16,26 +16,24 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from engine.errors import ModelError
-from engine.model import (
-    Answer,
-    Backend,
-    BackendParams,
-    Capability,
-    Chat,
-    Generate,
-    LogLikelihood,
-    Message,
-    ModelConfig,
-    NextToken,
-    ReplyLogLikelihood,
-    Request,
-    Sampling,
-)
+from engine.model import Backend, BackendParams, ModelConfig
 from engine.models import _openai_wire as wire
 from engine.models._checkpoint import find_tokenizer
 from engine.models._http import Endpoint, Persistence
 from engine.models._openai_tokens import TokenIds, named_body, read_named
 from engine.models._template import ChatTemplate, template_digest
+from engine.request import (
+    Answer,
+    Capability,
+    Chat,
+    Generate,
+    LogLikelihood,
+    Message,
+    NextToken,
+    ReplyLogLikelihood,
+    Request,
+    Sampling,
+)
 
 T = TypeVar("T")
 OPENAI_URL = "https://api.openai.com/v1"

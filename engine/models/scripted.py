@@ -33,17 +33,15 @@ import orjson
 from pydantic import AfterValidator, Field, model_validator
 
 from engine.errors import ModelError
-from engine.model import (
+from engine.model import Backend, BackendParams, ModelConfig
+from engine.request import (
     Answer,
-    Backend,
-    BackendParams,
     Capability,
     Chat,
     Embed,
     Generate,
     LogLikelihood,
     Message,
-    ModelConfig,
     NextToken,
     ReplyLogLikelihood,
     Request,

@@ -22,21 +22,11 @@ import numpy as np
 from pydantic import Field
 
 from engine.errors import ModelError, SetwrightError
-from engine.model import (
-    Answer,
-    Backend,
-    BackendParams,
-    Capability,
-    Embed,
-    Message,
-    ModelConfig,
-    Request,
-    Sampling,
-    Weights,
-)
+from engine.model import Backend, BackendParams, ModelConfig, Weights
 from engine.models._batcher import Batcher
 from engine.models._checkpoint import Checkpoint, find
 from engine.models._template import ChatTemplate
+from engine.request import Answer, Capability, Embed, Message, Request, Sampling
 
 if TYPE_CHECKING:
     from engine.models._torch import TorchWorker

@@ -17,15 +17,17 @@ import numpy as np
 import pyarrow as pa
 
 from engine import sourcing
-from engine.calls import Asker, BoundModel, Gate
+from engine.bound import BoundModel
+from engine.calls import Asker, Gate
 from engine.context import StepContext
 from engine.errors import SetwrightError
 from engine.ledger import Ledger
-from engine.model import Answer, Backend, Embed, Request
+from engine.model import Backend
 from engine.plan.prune import last_manifest
 from engine.plan.roots import root_rows
 from engine.plan.steps import Estimate, Planned, Status, Step, Verb, relation_of
 from engine.relation import Reader, inputs, renamed
+from engine.request import Answer, Embed, Request
 from engine.schema import ROW_ID
 from engine.spec.nodes import Spec
 from engine.store import Manifest, Store

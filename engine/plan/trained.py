@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.model import Answer, Backend, Message, ModelConfig, Request, Sampling, Weights
+from engine.model import Backend, ModelConfig, Weights
 from engine.registry import backend
+from engine.request import Answer, Message, Request, Sampling
 from engine.spec.nodes import Spec
 from engine.store import Store
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from engine.calls import Asker, BoundModel, Gate
+from engine.bound import BoundModel
+from engine.calls import Asker, Gate
 from engine.context import StepContext
 from engine.model import Backend
 from engine.operator import Operator, Params

@@ -15,7 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.calls import Asker, BoundModel, Gate
+from engine.bound import BoundModel
+from engine.calls import Asker, Gate
 from engine.context import StepContext
 from engine.plan.rewards import NUMBER, answer_types
 from engine.plan.steps import Columns, Planned, Step

@@ -12,8 +12,8 @@ from itertools import chain
 import pytest
 
 from engine.errors import ModelError, SetwrightError
-from engine.model import Answer, Generate, LogLikelihood
 from engine.models._batcher import Batcher, Job, plan_batches
+from engine.request import Answer, Generate, LogLikelihood
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from tiny_backend import TEXTS, ask
 from tiny_model import END
 
-from engine.model import Generate, Sampling
+from engine.request import Generate, Sampling
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 transformers = pytest.importorskip("transformers", reason="needs the extra `train`")

@@ -7,8 +7,8 @@ from tiny_backend import CHATS, TEXTS
 from tiny_model import BEGIN, SPECIAL, build_tokenizer
 
 from engine.errors import ModelError
-from engine.model import Chat, Embed, Generate, LogLikelihood, NextToken, Reward, Sampling
 from engine.models._encoding import Encoder
+from engine.request import Chat, Embed, Generate, LogLikelihood, NextToken, Reward, Sampling
 
 pytest.importorskip("transformers", reason="needs the extra `train`")
 

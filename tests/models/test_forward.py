@@ -7,7 +7,7 @@ import pytest
 from tiny_backend import CHATS, TEXTS, ask, embed
 from tiny_model import BEGIN
 
-from engine.model import Generate, LogLikelihood, NextToken, Reward, Sampling
+from engine.request import Generate, LogLikelihood, NextToken, Reward, Sampling
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 transformers = pytest.importorskip("transformers", reason="needs the extra `train`")

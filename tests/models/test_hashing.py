@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from engine.fingerprint import fingerprint
-from engine.model import Capability, ModelConfig
+from engine.model import ModelConfig
 from engine.models import hashing
 from engine.models.hashing import Hashing, HashingParams, hash_texts
+from engine.request import Capability
 
 ALPACA = Path(__file__).parents[2] / "../shared/data/instructions/alpaca_52k.parquet"
 M64 = 2**64

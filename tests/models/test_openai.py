@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from teacher import HOT, KEY, ask, backend, chat, run
 
 from engine.errors import ModelError
-from engine.model import Chat, Generate, LogLikelihood, ModelConfig, NextToken, ReplyLogLikelihood, Sampling
+from engine.model import ModelConfig
 from engine.models import openai
 from engine.models._openai_wire import read_loglikelihood
 from engine.models.openai import OpenAI, OpenAIParams
+from engine.request import Chat, Generate, LogLikelihood, NextToken, ReplyLogLikelihood, Sampling
 
 
 @pytest.fixture(autouse=True)

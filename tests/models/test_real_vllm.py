@@ -13,9 +13,10 @@ from backend_life import run
 from project import Project
 from real_vllm import serve
 
-from engine.model import Generate, LogLikelihood, ModelConfig, NextToken, ReplyLogLikelihood, Sampling
+from engine.model import ModelConfig
 from engine.models.embedded import WEIGHTS
 from engine.registry import backend
+from engine.request import Generate, LogLikelihood, NextToken, ReplyLogLikelihood, Sampling
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("vllm")]
 

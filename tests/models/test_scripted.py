@@ -7,9 +7,10 @@ import yaml
 from pydantic import ValidationError
 
 from engine.errors import ModelError
-from engine.model import Capability, Chat, Embed, Generate, LogLikelihood, ModelConfig, NextToken, Reward, Sampling
+from engine.model import ModelConfig
 from engine.models import scripted
 from engine.models.scripted import Scripted, ScriptedParams
+from engine.request import Capability, Chat, Embed, Generate, LogLikelihood, NextToken, Reward, Sampling
 
 
 def model(**params):

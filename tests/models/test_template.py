@@ -7,10 +7,11 @@ import pytest
 from tiny_model import CHAT_TEMPLATE, build_tokenizer
 
 from engine.errors import ModelError, SetwrightError
-from engine.model import Generate, ModelConfig, Sampling
+from engine.model import ModelConfig
 from engine.models._encoding import Encoder
 from engine.models._template import ChatTemplate, template_digest
 from engine.registry import backend
+from engine.request import Generate, Sampling
 
 USER = {"role": "user", "content": "Hi"}
 NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system turns') }}{% endif %}x"

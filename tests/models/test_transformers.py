@@ -14,9 +14,9 @@ from tiny_backend import CHATS, TEXTS, ask, embed, make
 from tiny_model import build_tiny_model
 
 from engine.errors import ModelError, SetwrightError
-from engine.model import Answer, Capability, Chat, Embed, Generate, LogLikelihood, NextToken, Reward, Sampling
 from engine.models.transformers import TransformersBackend
 from engine.registry import backend
+from engine.request import Answer, Capability, Chat, Embed, Generate, LogLikelihood, NextToken, Reward, Sampling
 
 transformers = pytest.importorskip("transformers", reason="needs the extra `train`")
 

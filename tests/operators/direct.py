@@ -7,9 +7,10 @@ from typing import Any
 
 from operators.fakes import FakeContext
 
-from engine.model import Backend, Chat, Generate, ModelConfig, ReplyLogLikelihood, Reward, Sampling
+from engine.model import Backend, ModelConfig
 from engine.operator import Operator
 from engine.registry import backend
+from engine.request import Chat, Generate, ReplyLogLikelihood, Reward, Sampling
 
 
 class Direct:

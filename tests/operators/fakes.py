@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from engine.model import Answer, Message, Sampling
 from engine.operator import Operator
+from engine.request import Answer, Message, Sampling
 from engine.schema import draw
 
 Reply = Answer | Exception

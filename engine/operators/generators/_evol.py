@@ -17,8 +17,8 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from engine.errors import RowError
-from engine.model import Sampling
 from engine.operator import Context, Params
+from engine.request import Sampling
 
 WRITES = {
     "instruction": pa.string(),

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from engine.model import Sampling
 from engine.operator import Params
 from engine.operators.generators._magpie_tasks import GRIDS, PLAIN, Setting, Task
 from engine.operators.generators._pre_query import FAMILIES, Family
+from engine.request import Sampling
 
 ATTEMPTS = 1000
 """A user turn is drawn less often than this."""

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from engine.errors import ModelError
-from engine.model import Message, Model
+from engine.model import Model
+from engine.request import Message
 
 SENTINELS = ("vnqkzxwj", "qwmzjkvx")
 """User messages that no template writes by itself, and that no template trims or quotes."""

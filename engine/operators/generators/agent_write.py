@@ -11,9 +11,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from engine.errors import RowError
-from engine.model import Answer, Capability, Sampling
 from engine.operator import Context, Params, Reads, Row, generator
 from engine.operators.generators._evol import fill
+from engine.request import Answer, Capability, Sampling
 from engine.schema import MESSAGES, TEXT_TYPE
 
 USUAL_PARAGRAPHS = 10  # of some 500 words, for a plan's estimate

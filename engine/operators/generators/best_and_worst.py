@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import RowError
-from engine.model import Capability, Message
 from engine.operator import Context, Params, Reads, Row, generator
 from engine.operators._answers import all_of
+from engine.request import Capability, Message
 from engine.schema import MESSAGES, MESSAGES_TYPE, ColumnType, is_list, is_text
 
 TEXTS_TYPE = ColumnType("list<string>", lambda t: is_list(t) and is_text(t.value_type))

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from engine.errors import RowError
-from engine.model import Capability
 from engine.operator import Context, Reads, Row, generator
 from engine.operators.generators._evol import WRITES, EvolParams, calls_per_row, chain_of, children, fill, rank
 from engine.operators.generators._evol_prompts import BETTER, EVOLVE_RESPONSE, RANK_RESPONSES
 from engine.operators.scorers._deita import QUALITY
+from engine.request import Capability
 from engine.schema import TEXT_TYPE
 
 

@@ -15,13 +15,13 @@ from typing import Any
 import pyarrow as pa
 
 from engine.errors import ModelError, RowError
-from engine.model import Answer, Capability, Message, Sampling
 from engine.operator import Context, Reads, Row, generator
 from engine.operators._answers import all_of
 from engine.operators.generators._magpie_params import ATTEMPTS, MagpieParams
 from engine.operators.generators._magpie_sanitize import sanitize
 from engine.operators.generators._magpie_tasks import PLAIN, SEVERAL_ROUNDS, SYSTEM_TEXTS, Setting, Task, by_share
 from engine.operators.generators._pre_query import before_user, cut, stop_texts
+from engine.request import Answer, Capability, Message, Sampling
 from engine.schema import MESSAGES, TEXT_TYPE
 
 CONFIG = pa.struct(

@@ -12,9 +12,9 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from engine.errors import RowError
-from engine.model import Answer, Capability, Message, Sampling
 from engine.operator import Context, Params, Reads, Row, generator
 from engine.operators._answers import all_of
+from engine.request import Answer, Capability, Message, Sampling
 from engine.schema import MESSAGES, PROMPT_TYPE
 
 WRITES = {

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import Field
 
 from engine.errors import RowError
-from engine.model import Sampling
 from engine.operator import Context, Params, Reads, Row
+from engine.request import Sampling
 from engine.schema import TEXT_TYPE
 
 READS = {"instruction": Reads(TEXT_TYPE)}

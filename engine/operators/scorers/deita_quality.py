@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import field_validator
 
 from engine.errors import RowError
-from engine.model import Capability
 from engine.operator import Context, Reads, Row, scorer
 from engine.operators.scorers._deita import (
     QUALITY,
@@ -21,6 +20,7 @@ from engine.operators.scorers._deita import (
     scorer_columns,
     turns_of,
 )
+from engine.request import Capability
 from engine.schema import PROMPT_TYPE, TEXT_TYPE
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.model import Capability
 from engine.operator import Context, Params, Reads, scorer
+from engine.request import Capability
 from engine.schema import ERROR, PROMPT_TYPE, ROW_ID, is_text
 
 NULL_TEXT = "the text is null"

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from engine.errors import ModelError, RowError
-from engine.model import Capability, Message
 from engine.operator import Context, Params, Reads, Row, scorer
 from engine.operators._answers import all_of
+from engine.request import Capability, Message
 from engine.schema import MESSAGES_TYPE, PROMPT_TYPE
 
 Turns = list[dict[str, Any]] | str | None

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from engine.errors import RowError
-from engine.model import Capability
 from engine.operator import Context, Row, scorer
 from engine.operators.scorers._magpie_tags import READS, TagParams, ask, label
+from engine.request import Capability
 
 CATEGORIES = (
     "Information seeking", "Reasoning", "Planning", "Editing", "Coding & Debugging", "Math", "Role playing",

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.model import Capability
 from engine.operator import Context, Row, scorer
 from engine.operators.scorers._magpie_tags import READS, TagParams, ask, label, text
+from engine.request import Capability
 
 LEVELS = ("very poor", "poor", "average", "good", "excellent")
 

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from engine.errors import RowError
-from engine.model import Capability
 from engine.operator import Context, Params, Reads, Row, scorer
+from engine.request import Capability
 from engine.schema import MESSAGES_TYPE
 
 

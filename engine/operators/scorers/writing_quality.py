@@ -15,10 +15,10 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from engine.errors import RowError
-from engine.model import Capability, Sampling
 from engine.operator import Context, Params, Reads, Row, scorer
 from engine.operators.scorers._deita import Turn, filled
 from engine.operators.scorers._magpie_tags import read_object
+from engine.request import Capability, Sampling
 from engine.schema import TEXT_TYPE
 
 DIMENSIONS = ("relevance", "accuracy", "coherence", "clarity", "breadth_and_depth", "reading_experience")

@@ -13,11 +13,11 @@ from project import Project
 from pydantic import ValidationError
 
 from engine.errors import RowError
-from engine.model import Answer
 from engine.operators.generators._evol import fill, read_scores
 from engine.operators.generators._evol_prompts import BETTER, HARDER
 from engine.operators.scorers._deita import COMPLEXITY, QUALITY
 from engine.registry import operator
+from engine.request import Answer
 
 COMPLEX, QUALITATIVE = operator("generate", "evol_complexity"), operator("generate", "evol_quality")
 PLACE = re.compile(r"^\[(Response )?(\d+)\]\n(.*)$", re.MULTILINE)

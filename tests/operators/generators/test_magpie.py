@@ -10,12 +10,12 @@ from project import Project
 from pydantic import ValidationError
 
 from engine.errors import ModelError, RowError, SpecError
-from engine.model import Capability
 from engine.models.scripted import Scripted
 from engine.operators.generators._magpie_params import MagpieParams
 from engine.operators.generators._magpie_tasks import GRIDS, SEVERAL_ROUNDS, SYSTEM_TEXTS, by_share
 from engine.operators.generators._pre_query import FAMILIES
 from engine.registry import operator
+from engine.request import Capability
 
 MAGPIE = operator("generate", "magpie")
 PRE = "<|user|>"

@@ -11,9 +11,10 @@ from project import Project
 from tiny_model import build_tiny_model, build_tokenizer
 
 from engine.errors import ModelError
-from engine.model import Generate, ModelConfig, Sampling
+from engine.model import ModelConfig
 from engine.operators.generators._magpie_tasks import SEVERAL_ROUNDS, SYSTEM_TEXTS
 from engine.registry import backend, operator
+from engine.request import Generate, Sampling
 
 MAGPIE = operator("generate", "magpie")
 SPECIAL = ("<|pad|>", "<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")

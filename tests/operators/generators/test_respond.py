@@ -6,8 +6,8 @@ from operators.fakes import FakeContext, FakeModel
 from pydantic import ValidationError
 
 from engine.errors import ModelError, RowError
-from engine.model import Answer, Sampling
 from engine.registry import operator
+from engine.request import Answer, Sampling
 from engine.schema import draw
 
 RESPOND = operator("generate", "respond")

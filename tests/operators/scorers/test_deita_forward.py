@@ -10,10 +10,11 @@ import pytest
 from operators.fakes import FakeContext
 from tiny_model import build_tiny_model
 
-from engine.model import ModelConfig, NextToken, Sampling
+from engine.model import ModelConfig
 from engine.models.transformers import TransformersBackend, TransformersParams
 from engine.operators.scorers._deita import COMPLEXITY, DIGITS
 from engine.registry import operator
+from engine.request import NextToken, Sampling
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 transformers = pytest.importorskip("transformers", reason="needs the extra `train`")

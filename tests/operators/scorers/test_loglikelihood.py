@@ -15,8 +15,8 @@ from tiny_backend import make
 from tiny_model import build_tiny_model
 
 from engine.errors import ModelError, RowError
-from engine.model import ReplyLogLikelihood
 from engine.registry import operator
+from engine.request import ReplyLogLikelihood
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 transformers = pytest.importorskip("transformers", reason="needs the extra `train`")

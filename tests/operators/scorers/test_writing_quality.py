@@ -9,9 +9,9 @@ from project import Project
 from pydantic import ValidationError
 
 from engine.errors import ModelError, RowError
-from engine.model import Answer
 from engine.operators.scorers.writing_quality import DIMENSIONS, PROMPT
 from engine.registry import operator
+from engine.request import Answer
 from engine.schema import draw
 
 QUALITY = operator("score", "writing_quality")
