@@ -112,6 +112,14 @@ def test_full_logits_never_exist():
     assert ours.elements * 16 <= plain.elements
 
 
+def test_a_row_of_28_672_tokens_takes_less_memory_than_its_logits():
+    given = parts(tokens=28_672, width=32, vocabulary=2048, bias=False)
+    with Largest() as ours:
+        linear_cross_entropy(*given)[0].backward()
+    assert ours.elements == chunk_rows(28_672, 2048, 32) * 2048
+    assert ours.elements * 50 <= 28_672 * 2048
+
+
 @pytest.mark.parametrize(
     ("tokens", "vocabulary", "width", "rows"),
     [(4096, 32000, 4096, 512), (4096, 128256, 4096, 128), (100, 50, 64, 128), (1, 32000, 64, 1)],
