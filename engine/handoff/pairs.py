@@ -36,6 +36,12 @@ def trl_losses(order: Order) -> tuple[list[str], list[float]]:
     return ([order.params["loss"], "sft"], [1.0, weight]) if weight else ([order.params["loss"]], [1.0])
 
 
+def trl_sft_term(cargo: Cargo) -> Iterator[str]:
+    """Note what TRL's `DPOTrainer` takes the chosen answer's NLL over."""
+    if cargo.order.params["sft_weight"]:
+        yield "the SFT term is the mean over the tokens of a forward pass, not of the whole step"
+
+
 def unsound(cargo: Cargo) -> Iterator[str]:
     """Refuse pairs that the pre-flight has found fit to be dropped: no target looks at them."""
     count = sum(found["count"] for found in cargo.report["warnings"] if found["code"] in UNSOUND)

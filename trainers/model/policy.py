@@ -27,8 +27,8 @@ class Scored:
     """`[N]`, bool: the target was the likeliest token."""
 
 
-class Objective(Protocol):
-    """What the policy is called for."""
+class HasLoss(Protocol):
+    """What the policy is called for: an objective, or what only measures (`likelihood`)."""
 
     def loss(self, policy: Policy, hidden: Tensor, batch: Batch) -> Scored:
         """See `trainers.loop.objective`."""
@@ -43,7 +43,7 @@ class Policy(nn.Module):
         self.dtype, self.attention, self.chunk_tokens = dtype, attention, chunk_tokens
         self.neftune_alpha, self.branching = 0.0, False
 
-    def forward(self, batch: Batch, objective: Objective) -> Scored:
+    def forward(self, batch: Batch, objective: HasLoss) -> Scored:
         """The objective's loss; it sees the states of positions whose next token is a target, and no others."""
         with torch.autocast(batch.input_ids.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             states = self.hidden(batch.input_ids, batch.position_ids)

@@ -47,8 +47,7 @@ def _notes(cargo: Cargo) -> Iterator[str]:
         "axolotl renders prompt and answers apart, takes the white space off the end of an answer, and adds the "
         "tokenizer's EOS where an answer doesn't end with it; compare with the examples of preflight.md"
     )
-    if cargo.order.params["sft_weight"]:
-        yield "the SFT term is the mean over the tokens of a forward pass, not of the whole step"
+    yield from pairs.trl_sft_term(cargo)
 
 
 DPO = Recipe(

@@ -44,8 +44,7 @@ def _lost_rows(cargo: Cargo) -> Iterator[str]:
 
 def _notes(cargo: Cargo) -> Iterator[str]:
     yield from bfloat16(cargo.order)
-    if cargo.order.params["sft_weight"]:
-        yield "the SFT term is the mean over the tokens of a forward pass, not of the whole step"
+    yield from pairs.trl_sft_term(cargo)
 
 
 DPO = Recipe(
