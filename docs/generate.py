@@ -228,6 +228,14 @@ def _operator(record: dict[str, Any]) -> Iterator[str]:
     if record.get("reads"):
         rows = [(f"`{r['name']}`", r["type"], " or ".join(f"`{c}`" for c in r["columns"])) for r in record["reads"]]
         yield _table(("reads", "type", "from the column"), rows)
+    if record.get("models"):
+        rows = [(f"`{m['role']}`", ", ".join(f"`{n}`" for n in m["needs"]), f"`{m['default']}`" if m["default"] else "")
+                for m in record["models"]]  # fmt: skip
+        yield _table(("models", "must offer", "else that of"), rows)
+    for side in record.get("with", ()):
+        rows = [(f"`{r['name']}`", r["type"], " or ".join(f"`{c}`" for c in r["columns"])) for r in side["reads"]]
+        optional = ", optional" if side["optional"] else ""
+        yield _table((f"with `{side['name']}`{optional}", "type", "from the column"), rows)
     if record.get("writes"):
         yield _table(("writes", "type"), [(f"`{w['name']}`", f"`{w['type']}`") for w in record["writes"]])
     if record.get("params"):
@@ -241,7 +249,7 @@ def _param(param: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _short(value: Any, width: int = 60) -> str:
-    text = json.dumps(value) if not isinstance(value, str) else value
+    text = value if isinstance(value, str) else ", ".join(value) if isinstance(value, dict) else json.dumps(value)
     return text if len(text) <= width else text[: width - 3] + "..."
 
 

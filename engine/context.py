@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from engine.bound import BoundModel
 from engine.model import Model
+from engine.needs import MODEL, SideTable
 from engine.schema import draw
 
 
@@ -16,13 +18,23 @@ class StepContext:
     """The `operator.Context` of a whole batch, or of one row."""
 
     seed: int
-    bound: BoundModel | None = None
+    bound: Mapping[str, BoundModel] = field(default_factory=dict)
+    sides: Mapping[str, SideTable] = field(default_factory=dict)
 
     @property
     def model(self) -> Model:
-        """The model that the spec names."""
-        assert self.bound is not None, "the plan gives a model to every operator that needs one"
+        """The only model."""
+        return self.bound[MODEL]
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """The models by their roles."""
         return self.bound
+
+    @property
+    def call_ids(self) -> list[bytes]:
+        """Every call that was made so far."""
+        return [id_ for model in self.bound.values() for id_ in model.call_ids]
 
     def draw(self, row_id: str, k: int = 0) -> int:
         """See `engine.schema.draw`."""

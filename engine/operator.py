@@ -1,7 +1,7 @@
 """What an operator is: a function, the columns it reads and writes, its parameters and its kind.
 
-An operator's file sees this module, `schema`, `model` and `errors`, and nothing else of the engine. Its name is its
-file's name, its kind is its folder; `registry` finds it there.
+An operator's file sees this module, `needs`, `schema`, `model`, `request` and `errors`, and nothing else of the engine.
+Its name is its file's name, its kind is its folder; `registry` finds it there.
 
 Two forms (design, section 7), told apart by the name of the first argument:
 
@@ -12,8 +12,8 @@ Two forms (design, section 7), told apart by the name of the first argument:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -22,8 +22,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from engine.model import Model
+from engine.needs import MODEL, Asks, Role, Side, SideTable
+from engine.needs import Reads as Reads  # operators import it from here
 from engine.request import Capability
-from engine.schema import ColumnType
 
 Row = dict[str, Any]
 """The columns that a row operator reads, under the operator's own names, and `row_id`."""
@@ -54,19 +55,6 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-@dataclass(frozen=True)
-class Reads:
-    """A column that an operator reads.
-
-    `default` names the table's columns tried in order where the spec's `columns:` names none; empty means that the
-    column has the operator's own name. An optional column that is absent is not in the batch or row.
-    """
-
-    type: ColumnType
-    default: tuple[str, ...] = ()
-    optional: bool = False
-
-
 class Context(Protocol):
     """What an operator is given besides its rows and parameters."""
 
@@ -77,7 +65,17 @@ class Context(Protocol):
 
     @property
     def model(self) -> Model:
-        """The model that the spec names for this operator."""
+        """The model that the spec names for this operator, where it asks a single one."""
+        ...
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """The models by their roles, where the operator asks several."""
+        ...
+
+    @property
+    def sides(self) -> Mapping[str, SideTable]:
+        """The side tables that the spec gives; an optional one may be absent."""
         ...
 
     def draw(self, row_id: str, k: int = 0) -> int:
@@ -91,20 +89,18 @@ class Context(Protocol):
 
 ReadsOf = Callable[[Any], Mapping[str, Reads]]
 WritesOf = Callable[[Any, int | None], Mapping[str, pa.DataType]]
-
-
-def _one_call(params: Any) -> int:  # noqa: ARG001
-    return 1
+RolesOf = Callable[[Any], Mapping[str, Role]]
+AsksOf = Callable[[Any], Sequence[Asks]]
 
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator as the engine sees it; made by `generator`, `scorer` and `selector`.
+    """An operator as the engine sees it; made by `generator`, `scorer`, `selector` and `trainer`.
 
-    `reads_of(params)` and `writes_of(params, embedding_dim)` give the columns for given parameters; the dimension is
-    that of the bound model's embeddings, None where it isn't known before the model runs. `expressions` names the
-    parameters that hold SQL expressions over the table's columns; the engine hands their values over as columns
-    of the parameter's name.
+    `reads_of(params)`, `roles_of(params)` and `writes_of(params, embedding_dim)` give the columns and the models for
+    given parameters; the dimension is that of the bound model's embeddings, None where it isn't known before the model
+    runs. `expressions` names the parameters that hold SQL expressions over the table's columns; the engine hands their
+    values over as columns of the parameter's name.
     """
 
     kind: Kind
@@ -114,10 +110,11 @@ class Operator:
     params: type[Params]
     reads_of: ReadsOf
     writes_of: WritesOf
-    needs: frozenset[Capability] = frozenset()
+    roles_of: RolesOf
+    asks_of: AsksOf  # model calls for one row, for the plan's estimate
+    sides: Mapping[str, Side] = field(default_factory=dict)
     expressions: tuple[str, ...] = ()
     seeded: bool = False  # draws random numbers: the seed enters the fingerprint
-    calls_per_row: Callable[[Any], int] = _one_call  # model calls for one row, for the plan's estimate
     roots: Callable[[Any], int] | None = None  # a generator that needs no `from`: how many rows it begins without one
 
     @property
@@ -143,17 +140,20 @@ def generator(
     writes: Mapping[str, pa.DataType] | WritesOf,
     version: int = 1,
     needs: set[Capability] | None = None,
-    calls_per_row: Callable[[Any], int] = _one_call,
+    roles: Mapping[str, Role] | RolesOf | None = None,
+    sides: Mapping[str, Side] | None = None,
+    asks: AsksOf | None = None,
     roots: Callable[[Any], int] | None = None,
 ) -> Callable[[Callable[..., Any]], Operator]:
     """A generator: each row gives new rows (a list of dicts of the written columns); the engine gives their ids.
 
     With `roots`, a table may leave out `from`: the function is then called for `roots(params)` rows that have nothing
     but a row_id, which depends on the operator's name and the row's number alone; their children are roots.
+    `needs` is what its only model must offer; with `roles` it asks several. Without `asks`, a row asks each model once.
     """
     return _decorator(
         Kind.GENERATE, params, reads, writes,
-        version=version, needs=needs, seeded=True, calls_per_row=calls_per_row, roots=roots,
+        version=version, needs=needs, roles=roles, sides=sides or {}, seeded=True, asks=asks, roots=roots,
     )  # fmt: skip
 
 
@@ -164,13 +164,15 @@ def scorer(
     writes: Mapping[str, pa.DataType] | WritesOf,
     version: int = 1,
     needs: set[Capability] | None = None,
+    roles: Mapping[str, Role] | RolesOf | None = None,
+    sides: Mapping[str, Side] | None = None,
     seeded: bool = False,
-    calls_per_row: Callable[[Any], int] = _one_call,
+    asks: AsksOf | None = None,
 ) -> Callable[[Callable[..., Any]], Operator]:
     """A scorer: exactly one row for each row, new columns only; a score that can't be computed is null."""
     return _decorator(
         Kind.SCORE, params, reads, writes,
-        version=version, needs=needs, seeded=seeded, calls_per_row=calls_per_row,
+        version=version, needs=needs, roles=roles, sides=sides or {}, seeded=seeded, asks=asks,
     )  # fmt: skip
 
 
@@ -179,6 +181,7 @@ def selector(
     params: type[Params],
     reads: Mapping[str, Reads] | ReadsOf,
     version: int = 1,
+    sides: Mapping[str, Side] | None = None,
     expressions: tuple[str, ...] = (),
     seeded: bool = False,
 ) -> Callable[[Callable[..., Any]], Operator]:
@@ -186,7 +189,9 @@ def selector(
 
     A selector talks to no model. An expression's value stands in a column named as its parameter.
     """
-    return _decorator(Kind.SELECT, params, reads, {}, version=version, seeded=seeded, expressions=expressions)
+    return _decorator(
+        Kind.SELECT, params, reads, {}, version=version, sides=sides or {}, seeded=seeded, expressions=expressions
+    )
 
 
 def trainer(
@@ -208,13 +213,18 @@ def _decorator(
     *,
     version: int,
     needs: set[Capability] | None = None,
+    roles: Mapping[str, Role] | RolesOf | None = None,
+    asks: AsksOf | None = None,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], Operator]:
+    given = roles or ({MODEL: Role(frozenset(needs))} if needs else {})
     reads_of: ReadsOf = reads if callable(reads) else lambda _params: reads
     writes_of: WritesOf = writes if callable(writes) else lambda _params, _dim: writes
+    roles_of: RolesOf = given if callable(given) else lambda _params: given
+    asks_of: AsksOf = asks or (lambda params: [Asks((1, 1), role) for role in roles_of(params)])
 
     def decorate(fn: Callable[..., Any]) -> Operator:
         name = fn.__module__.rpartition(".")[2]
-        return Operator(kind, name, version, fn, params, reads_of, writes_of, needs=frozenset(needs or ()), **options)
+        return Operator(kind, name, version, fn, params, reads_of, writes_of, roles_of, asks_of, **options)
 
     return decorate

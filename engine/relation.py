@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.needs import SideTable
 from engine.schema import ROW_ID, VERDICT
 from engine.store import Manifest, Store
 
@@ -97,6 +98,10 @@ class Reader:
     def table(self, columns: Sequence[str]) -> pa.Table:
         """All parts as one table (columns stay chunked by part)."""
         return pa.concat_tables(self.parts(columns))
+
+    def whole(self, reads: Mapping[str, str]) -> SideTable:
+        """All rows, as an operator is given a table beside those that it works on."""
+        return SideTable(renamed(self.table(inputs(reads)), reads))
 
     def head(self, columns: Sequence[str], rows: int) -> pa.Table:
         """The first rows, reading no more parts than they need."""

@@ -152,14 +152,14 @@ class Build:
             fingerprint=identity,
             payload=planned.payload(self.identities),
             store=self.store,
-            relations={table: self.relation(table) for table in step.sources},
+            relations={table: self.relation(table) for table in (*step.sources, *step.sides.values())},
             seed=self.plan.spec.seed,
             progress=progress,
             stop=self.stop,
-            gate=self._gates[step.model] if step.model else None,
+            models={role: self._gates[model] for role, model in step.models_by_role.items()},
             asker=Asker(self.plan.spec.name, planned.name, self.build_id, progress.tally),
             base=self._gates[step.base].backend if step.base else None,
-            gates={reward.model: self._gates[reward.model] for reward in step.rewards if reward.model},
+            gates={model: self._gates[model] for reward in step.rewards for model in reward.models},
             rows_in_flight=ROWS_IN_FLIGHT * run.concurrency,
         )
         if len(step.sources) == 1:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pydantic import BaseModel
 
+    from engine.needs import Reads
+
 Record = dict[str, Any]
 BOUNDS = {
     "minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<", "minLength": "length >=",
@@ -67,27 +69,39 @@ def _module(kind: str, name: str, module: str) -> Record:
 
 
 def _operator(kind: str, name: str) -> Record:
+    from engine.needs import MODEL
     from engine.registry import operator
 
     found = operator(kind, name)
     # The columns may depend on parameters: those shown are of the defaults.
     params = found.params.model_construct()
-    reads = found.reads_of(params)
+    roles = found.roles_of(params)
     return {
         "kind": str(found.kind),
         "name": name,
         "version": found.version,
         "doc": inspect.getdoc(found.fn) or "",
-        "needs": sorted(found.needs),
+        "needs": [] if roles.keys() != {MODEL} else sorted(roles[MODEL].needs),
+        "models": [
+            {"role": role, "needs": sorted(wanted.needs), "default": wanted.default}
+            for role, wanted in roles.items()
+            if role != MODEL
+        ],
         "seeded": found.seeded,
-        "reads": [
-            {"name": n, "type": str(r.type), "columns": list(r.default or (n,)), "optional": r.optional}
-            for n, r in reads.items()
+        "reads": list(_reads(found.reads_of(params))),
+        "with": [
+            {"name": side, "optional": of.optional, "reads": list(_reads(of.reads))} for side, of in found.sides.items()
         ],
         "writes": [{"name": n, "type": _arrow(t)} for n, t in found.writes_of(params, None).items()],
         "params": list(_params(found.params, found.expressions)),
         "params_doc": inspect.getdoc(found.params) if found.params.model_fields else "",
     }
+
+
+def _reads(reads: Mapping[str, Reads]) -> Iterator[Record]:
+    for name, column in reads.items():
+        columns = list(column.default or (name,))
+        yield {"name": name, "type": str(column.type), "columns": columns, "optional": column.optional}
 
 
 def _backend(name: str) -> Record:
@@ -120,9 +134,14 @@ def _params(model: type[BaseModel], expressions: tuple[str, ...] = ()) -> Iterat
             "name": name,
             "type": "SQL expression" if name in expressions else _type(properties[name]),
             "required": field.is_required(),
-            "default": None if field.is_required() else field.get_default(call_default_factory=True),
+            "default": _plain(None if field.is_required() else field.get_default(call_default_factory=True)),
             "description": field.description or "",
         }
+
+
+def _plain(default: Any) -> Any:
+    """A default that JSON can hold."""
+    return default.model_dump(mode="json") if hasattr(default, "model_dump") else default
 
 
 def _type(schema: Mapping[str, Any]) -> str:
@@ -165,6 +184,13 @@ def _details(record: Record) -> Iterator[str]:
             for r in record["reads"]
         ]
         yield "\n" + columns(("reads", "type", "from the column"), rows)
+    if record.get("models"):
+        asked = [(m["role"], ", ".join(m["needs"]), m["default"] or "") for m in record["models"]]
+        yield "\n" + columns(("models", "must offer", "else that of"), asked)
+    for side in record.get("with", ()):
+        rows = [(r["name"], r["type"], " or ".join(r["columns"])) for r in side["reads"]]
+        optional = " (optional)" if side["optional"] else ""
+        yield "\n" + columns((f"with {side['name']}{optional}", "type", "from the column"), rows)
     if record.get("writes"):
         yield "\n" + columns(("writes", "type"), [(w["name"], w["type"]) for w in record["writes"]])
     if record.get("params"):
@@ -177,5 +203,5 @@ def _details(record: Record) -> Iterator[str]:
 
 
 def _default(value: Any) -> str:
-    text = "none" if value is None else str(value)
+    text = "none" if value is None else ", ".join(value) if isinstance(value, dict) else str(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from engine.errors import Problem, did_you_mean
 from engine.model import Backend
+from engine.needs import MODEL, Reads
 from engine.plan.rewards import reward_columns
 from engine.plan.sql import as_query, columns_read, first_line, read_ahead, result_schema, unbound
 from engine.plan.steps import Columns, Step, Verb
@@ -40,7 +41,7 @@ class ColumnsPass:
         read_ahead([text for step in steps for text in _texts(step)])
         found = {}
         for step in steps:
-            if not all(source in self.views for source in step.sources):
+            if not all(source in self.views for source in (*step.sources, *step.sides.values())):
                 continue
             before = len(self.problems)
             columns = self._columns(step)
@@ -85,49 +86,69 @@ class ColumnsPass:
         writes = {names[name]: t for name, t in declared.items()}
         if step.verb is Verb.SCORE:
             self._check_new(step, writes, view)
-        return Columns(reads, expressions, owners, writes, rewards)
+        return Columns(reads, expressions, owners, writes, self._sides(step), rewards)
 
     def declared(self, step: Step) -> dict[str, pa.DataType]:
         """What a step's operator writes, under its own names."""
         assert step.operator is not None
-        dim = self.backends[step.model].embedding_dim() if step.model else None
+        model = step.models_by_role.get(MODEL)
+        dim = None if model is None else self.backends[model].embedding_dim()
         return dict(step.operator.writes_of(step.params, dim))
 
     def reads(self, step: Step, view: View) -> dict[str, str]:
         """The operator's inputs, and the columns of a view that they are read from; what is wrong is noted."""
         assert step.operator is not None
         declared, before = dict(step.operator.reads_of(step.params)), len(self.problems)
-        for name in step.mapping.keys() - declared.keys():
-            hint = did_you_mean(name, declared)
+        known = {*declared, *(f"{side}.{name}" for side, of in step.operator.sides.items() for name in of.reads)}
+        for name in step.mapping.keys() - known:
+            hint = did_you_mean(name, known)
             self.problem(step, ("columns", name), f"{step.label} reads no column of this name{hint}", of="key")
-        reads = {}
-        for name, wanted in declared.items():
-            candidates = (step.mapping[name],) if name in step.mapping else wanted.default or (name,)
-            column = next((c for c in candidates if c in view), None)
-            at: tuple[str, ...] = ("columns", name) if name in step.mapping else ()
-            if column is None:
-                if not wanted.optional or at:
-                    self._missing(step, at, name, candidates, view)
-            elif not wanted.type.accepts(view[column].type):
-                self.problem(
-                    step,
-                    at,
-                    f"{step.label} reads {name} as {wanted.type}, and column {column!r} is {view[column].type}",
-                )
-            else:
-                reads[name] = column
+        reads = self._found(step, declared, view, step.sources[0])
         if step.verb is Verb.TRAIN and not reads and len(self.problems) == before:  # each is optional, but not all
-            self._missing(step, (), next(iter(declared)), tuple(declared), view)
+            self._missing(step, (), next(iter(declared)), tuple(declared), (step.sources[0], view))
         return reads
 
-    def _missing(self, step: Step, at: tuple[str, ...], name: str, candidates: Sequence[str], view: View) -> None:
+    def _found(
+        self, step: Step, declared: Mapping[str, Reads], view: View, table: str, side: str = ""
+    ) -> dict[str, str]:
+        """The columns of a table that an operator's inputs are read from; `side` is `NAME.` for a side table's."""
+        reads = {}
+        for name, wanted in declared.items():
+            key = f"{side}{name}"
+            candidates = (step.mapping[key],) if key in step.mapping else wanted.default or (name,)
+            column = next((c for c in candidates if c in view), None)
+            at: tuple[str, ...] = ("columns", key) if key in step.mapping else ()
+            if column is None:
+                if not wanted.optional or at:
+                    self._missing(step, at, key, candidates, (table, view))
+            elif not wanted.type.accepts(view[column].type):
+                found = f"column {column!r} is {view[column].type}"
+                self.problem(step, at, f"{step.label} reads {key} as {wanted.type}, and {found}")
+            else:
+                reads[name] = column
+        return reads
+
+    def _sides(self, step: Step) -> dict[str, Columns]:
+        """What is read of each side table that the spec gives."""
+        assert step.operator is not None
+        sides = {}
+        for side, table in step.sides.items():
+            view = self.views[table]
+            reads = self._found(step, step.operator.sides[side].reads, view, table, f"{side}.")
+            sides[side] = Columns(reads, owners={name: view[name].owner for name in reads.values()})
+        return sides
+
+    def _missing(
+        self, step: Step, at: tuple[str, ...], name: str, candidates: Sequence[str], given: tuple[str, View]
+    ) -> None:
+        table, view = given
         wanted = " or ".join(repr(c) for c in candidates)
         hint = did_you_mean(candidates[0], view)
-        if step.begins:
+        if step.begins and table == step.sources[0]:
             self.problem(step, (), f"{step.label} reads the column {wanted}: give it a table by `from`")
             return
         cure = "" if at else f"; point columns.{name} at another"
-        lacking = f"which {step.sources[0]} doesn't have{hint}{cure}"
+        lacking = f"which {table} doesn't have{hint}{cure}"
         self.problem(step, at, f"{step.label} reads the column {wanted}, {lacking}")
 
     def _expressions(self, step: Step, view: View) -> dict[str, str]:

@@ -23,6 +23,8 @@ from engine.context import StepContext
 from engine.errors import SetwrightError
 from engine.ledger import Ledger
 from engine.model import Backend
+from engine.needs import SideTable
+from engine.operator import Operator
 from engine.plan.prune import last_manifest
 from engine.plan.roots import root_rows
 from engine.plan.steps import Estimate, Planned, Status, Step, Verb, relation_of
@@ -97,34 +99,38 @@ class Estimator:
             case Verb.GENERATE if step.step.begins:
                 return rows, False
             case Verb.GENERATE if rows is not None and step.step.operator is not None:
-                return rows * step.step.operator.calls_per_row(step.step.params), False
+                return rows * _usual_calls(step.step.operator, step.step.params), False
             case Verb.SELECT:
                 last = last_manifest(self._store, self._spec.name, step.name)
                 return (rows if last is None else last.facts.get("selected")), False
         return None, False
 
     def _calls(self, step: Planned, rows: int | None, exact: bool) -> Estimate:
-        operator, model = step.step.operator, step.step.model
+        operator = step.step.operator
+        recorded = {
+            role: self._backends[m] for role, m in step.step.models_by_role.items() if self._backends[m].recorded
+        }
         if step.step.rewards:
             return self._reward_calls(step.step, rows)
-        if operator is None or model is None or not self._backends[model].recorded:
+        if operator is None or not recorded:
             return Estimate(rows, 0, exact)
         if self._ledger is not None and self._is_readable(step):
-            calls, all_tried = Probe(self._spec, self._table(step), step, self._backends[model], self._ledger).run()
+            probe = Probe(self._spec, self._table(step), step, self._backends, self._ledger, self._beside(step))
+            calls, all_tried = probe.run()
             return Estimate(rows, calls, all_tried)
         if rows is None:
             return Estimate(None, None, exact=False)
         last = last_manifest(self._store, self._spec.name, step.name)
         fresh = rows - _rows_answered(step, last)
-        return Estimate(rows, max(fresh, 0) * operator.calls_per_row(step.step.params), exact=False)
+        return Estimate(rows, max(fresh, 0) * _usual_calls(operator, step.step.params), exact=False)
 
     def _reward_calls(self, step: Step, prompts: int | None) -> Estimate:
         """The calls that a training's rewards take at most: an answer to each prompt in each epoch."""
         answers = 0 if prompts is None else _answers(step.params, prompts)
         calls = {
-            reward.name: answers * reward.operator.calls_per_row(reward.params)
+            reward.name: answers * _usual_calls(reward.operator, reward.params)
             for reward in step.rewards
-            if reward.operator is not None and reward.model is not None and self._backends[reward.model].recorded
+            if reward.operator is not None and any(self._backends[model].recorded for model in reward.models)
         }
         unknown = prompts is None and calls
         return Estimate(prompts, None if unknown else sum(calls.values()), exact=not calls)
@@ -141,13 +147,23 @@ class Estimator:
         identities = {name: s.fingerprint for name, s in self._planned.items() if s.status is Status.CACHED}
         return Reader(self._store, relation_of(self._planned, identities, source)).table(inputs(step.columns.reads))
 
+    def _beside(self, step: Planned) -> dict[str, SideTable]:
+        identities = {name: s.fingerprint for name, s in self._planned.items() if s.status is Status.CACHED}
+        relations = {side: relation_of(self._planned, identities, table) for side, table in step.step.sides.items()}
+        return {
+            side: Reader(self._store, relations[side]).whole(read.reads) for side, read in step.columns.sides.items()
+        }
+
 
 class Probe:
     """Runs a step's operator against the ledger and counts the calls that it would send."""
 
-    def __init__(self, spec: Spec, table: pa.Table, step: Planned, backend: Backend, ledger: Ledger) -> None:
-        self._step, self._seed, self._table = step, spec.seed, table
-        self._gate = CountingGate(backend, ledger)
+    def __init__(
+        self, spec: Spec, table: pa.Table, step: Planned, backends: Mapping[str, Backend], ledger: Ledger,
+        sides: Mapping[str, SideTable],
+    ) -> None:  # fmt: skip
+        self._step, self._seed, self._table, self._sides = step, spec.seed, table, sides
+        self._gates = {role: CountingGate(backends[m], ledger) for role, m in step.step.models_by_role.items()}
         self._asker = Asker(spec.name, step.name, "plan")
 
     def run(self) -> tuple[int, bool]:
@@ -156,7 +172,8 @@ class Probe:
         if total > PROBE_ROWS:
             table = table.take(np.linspace(0, total - 1, PROBE_ROWS).astype(np.int64))
         asyncio.run(self._try(renamed(table, self._step.columns.reads)))
-        return round(self._gate.unanswered * total / max(table.num_rows, 1)), total <= PROBE_ROWS
+        unanswered = sum(gate.unanswered for gate in self._gates.values())
+        return round(unanswered * total / max(table.num_rows, 1)), total <= PROBE_ROWS
 
     async def _try(self, batch: pa.Table) -> None:
         operator, params = self._step.step.operator, self._step.step.params
@@ -170,7 +187,8 @@ class Probe:
                 raise outcome
 
     def _context(self, row_id: str | None) -> StepContext:
-        return StepContext(self._seed, BoundModel(self._gate, self._asker, row_id))
+        bound = {role: BoundModel(gate, self._asker, row_id) for role, gate in self._gates.items()}
+        return StepContext(self._seed, bound, self._sides)
 
 
 class Unanswered(SetwrightError):
@@ -205,6 +223,10 @@ class CountingGate(Gate):
             self._unanswered |= missing
             raise Unanswered("not answered yet")
         return await super().embed(texts, asker)
+
+
+def _usual_calls(operator: Operator, params: Any) -> int:
+    return sum(asks.calls[1] for asks in operator.asks_of(params))
 
 
 def _expected(outcome: BaseException) -> bool:

@@ -12,7 +12,8 @@ from typing import Any
 
 from engine.fingerprint import fingerprint
 from engine.model import Backend
-from engine.plan.rewards import classifiers, reward_bodies
+from engine.needs import MODEL
+from engine.plan.rewards import classifiers, models_body, reward_bodies
 from engine.plan.steps import Columns, Planned, Step, Verb
 from engine.spec.nodes import Spec
 
@@ -86,8 +87,9 @@ def _body(
     }
     if operator.seeded:
         body["seed"] = spec.seed
-    if step.model is not None:
-        body["model"] = _asked(backends[step.model])
+    body |= models_body(step, {model: _asked(backends[model]) for model in step.models_by_role.values()})
+    if columns.sides:
+        body["with"] = {side: dict(read.reads) for side, read in columns.sides.items()}
     if step.rename is not None:
         body["as"] = step.rename
     if getattr(step.params, "rewards", ()):
@@ -101,16 +103,23 @@ def _asked(backend: Backend) -> dict[str, Any]:
 
 def _rewards(spec: Spec, step: Step, columns: Columns, backends: Mapping[str, Backend]) -> dict[str, Any]:
     """What a trainer's rewards are made of, besides what its params say."""
-    models = {reward.model: _asked(backends[reward.model]) for reward in step.rewards if reward.model is not None}
+    models = {model: _asked(backends[model]) for reward in step.rewards for model in reward.models}
     own = {reward.name: {"weights": place.identity()} for reward, place in classifiers(step.params, spec.file.parent)}
     return {**own, **reward_bodies(step, columns, models)}
 
 
 def _models(step: Step, names: set[str]) -> dict[str, str]:
     """The trained models that a step asks or starts from: steps whose identities are bound as those of tables are."""
-    found = {"model": step.model, "base": step.base}
-    found |= {f"rewards.{reward.name}.model": reward.model for reward in step.rewards}
-    return {what: model for what, model in found.items() if model is not None and model in names}
+    found = {_role(role): model for role, model in step.models_by_role.items()}
+    for reward in step.rewards:
+        found |= {f"rewards.{reward.name}.{_role(role)}": model for role, model in reward.models_by_role.items()}
+    if step.base is not None:
+        found["base"] = step.base
+    return {what: model for what, model in found.items() if model in names}
+
+
+def _role(role: str) -> str:
+    return role if role == MODEL else f"models.{role}"
 
 
 def _base(step: Step, backends: Mapping[str, Backend], names: set[str]) -> dict[str, Any]:
@@ -135,10 +144,11 @@ def _params(step: Step) -> dict[str, Any]:
 
 def _inputs(step: Step, columns: Columns) -> dict[str, str]:
     """What is read -> the step that decides it. A column of the same step as the rows is covered by the rows."""
+    inputs: dict[str, str] = {}
+    for side, read in columns.sides.items():
+        inputs |= {f"with.{side}.{what}": owner for what, owner in _rows_of(step.sides[side], read.owners).items()}
     if len(step.sources) == 1 and step.verb is not Verb.SQL:
-        rows = step.sources[0]
-        return {"rows": rows} | {f"columns.{name}": owner for name, owner in columns.owners.items() if owner != rows}
-    inputs = {}
+        return inputs | _rows_of(step.sources[0], columns.owners)
     for i, table in enumerate(step.sources):
         label = table if step.verb is Verb.SQL else str(i)  # a query names its tables, a union only orders them
         inputs[f"{label}.rows"] = table
@@ -148,7 +158,11 @@ def _inputs(step: Step, columns: Columns) -> dict[str, str]:
     return inputs
 
 
+def _rows_of(table: str, owners: Mapping[str, str]) -> dict[str, str]:
+    return {"rows": table} | {f"columns.{name}": owner for name, owner in owners.items() if owner != table}
+
+
 def _needs(step: Step, inputs: Mapping[str, str], names: set[str]) -> tuple[str, ...]:
     """The steps that it reads, and the tests of other tables that it stands on: a failed test stops what follows."""
-    gates = (f"{table}.tests" for table in step.sources if table != step.table)
+    gates = (f"{table}.tests" for table in (*step.sources, *step.sides.values()) if table != step.table)
     return tuple(dict.fromkeys([*inputs.values(), *(gate for gate in gates if gate in names)]))

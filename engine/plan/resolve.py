@@ -18,21 +18,29 @@ from engine.spec.nodes import ScoreNode, Spec, TableNode, TrainedNode
 
 def resolve(spec: Spec) -> list[Step]:
     """All steps of a spec (which `load_spec` has found free of cycles and unknown names)."""
-    graph = {name: (*table.inputs, *_trained(spec, table)) for name, table in spec.tables.items()}
+    graph = {name: (*table.inputs, *_beside(table), *_trained(spec, table)) for name, table in spec.tables.items()}
     graph |= {name: (*model.data, *_stands_on(spec, model)) for name, model in spec.trained.items()}
     return [step for name in TopologicalSorter(graph).static_order() for step in _steps(spec, name)]
 
 
 def _trained(spec: Spec, table: TableNode) -> list[str]:
     """The trained models that a table or its scores ask."""
-    asked = (table.model, *(score.model for score in table.scores))
-    return [model for model in asked if model is not None and model in spec.trained]
+    return [model for node in _asking(table) for model in node.models.values() if model in spec.trained]
+
+
+def _beside(table: TableNode) -> list[str]:
+    """The side tables that a table or its scores read."""
+    return [name for node in _asking(table) for name in node.sides.values()]
+
+
+def _asking(table: TableNode) -> list[TableNode | ScoreNode]:
+    return [table, *table.scores]
 
 
 def _stands_on(spec: Spec, model: TrainedNode) -> list[str]:
     """The trained models that a training starts from, or whose rewards it follows."""
-    named = (model.base, *(reward.model for reward in model.rewards))
-    return [name for name in named if name is not None and name in spec.trained]
+    named = [model.base, *(name for reward in model.rewards for name in reward.models.values())]
+    return [name for name in named if name in spec.trained]
 
 
 def _steps(spec: Spec, name: str) -> Iterator[Step]:
@@ -101,7 +109,8 @@ def _table_steps(table: TableNode) -> Iterator[Step]:
         path=path,
         operator=known,
         params=table.params,
-        model=table.model,
+        models_by_role=table.models,
+        sides=table.sides,
         mapping=table.columns,
         text=table.source or table.sql,
         tags=frozenset(table.tags),
@@ -123,7 +132,8 @@ def _score_step(table: TableNode, score: ScoreNode, path: tuple[str | int, ...])
         path=path,
         operator=operator(Kind.SCORE, score.operator),
         params=score.params,
-        model=score.model,
+        models_by_role=score.models,
+        sides=score.sides,
         mapping=score.columns,
         rename=score.rename,
         tags=frozenset(table.tags),

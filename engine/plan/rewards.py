@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from engine.models._checkpoint import Checkpoint, find
+from engine.needs import MODEL
 from engine.operator import Kind, Params
 from engine.operators.trainers._rewards import ModelReward
 from engine.plan.sql import as_query, first_line, result_schema
@@ -45,7 +46,7 @@ def reward_steps(model: TrainedNode) -> tuple[Step, ...]:
             path=("models", model.name, "params", "rewards", reward.index),
             operator=operator(Kind.SCORE, reward.operator) if reward.operator else None,
             params=reward.params,
-            model=reward.model,
+            models_by_role=reward.models,
             mapping=reward.columns,
             text=reward.sql,
         )
@@ -104,7 +105,7 @@ def _number(reward: Step, writes: Mapping[str, pa.DataType], whole: View) -> tup
     return text, f"a reward is a number, and this is {found.type}"
 
 
-def reward_bodies(step: Step, columns: Columns, models: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def reward_bodies(step: Step, columns: Columns, asked: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """What is hashed of the rewards besides the trainer's params: scorers, what they read, and the models they ask."""
     bodies: dict[str, dict[str, Any]] = {}
     for reward in step.rewards:
@@ -114,8 +115,16 @@ def reward_bodies(step: Step, columns: Columns, models: Mapping[str, dict[str, A
         reads = dict(columns.rewards[reward.name].reads)
         name = f"{reward.operator.kind}/{reward.operator.name}"
         body = {"operator": name, "version": reward.operator.version, "params": params, "reads": reads}
-        bodies[reward.name] = body | ({"model": models[reward.model]} if reward.model else {})
+        bodies[reward.name] = body | models_body(reward, asked)
     return bodies
+
+
+def models_body(step: Step, asked: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What is hashed of the models that a step asks, from what is hashed of each."""
+    if not step.models_by_role:
+        return {}
+    models = {role: asked[model] for role, model in step.models_by_role.items()}
+    return {"model": models[MODEL]} if models.keys() == {MODEL} else {"models": models}
 
 
 def classifiers(params: Params | None, folder: Path) -> Iterator[tuple[ModelReward, Checkpoint]]:

@@ -56,7 +56,8 @@ class Step:
     path: tuple[str | int, ...]
     operator: Operator | None = None
     params: Params | None = None
-    model: str | None = None
+    models_by_role: Mapping[str, str] = field(default_factory=dict)
+    sides: Mapping[str, str] = field(default_factory=dict)  # side table -> the table that is read as a whole
     base: str | None = None  # the model that a trainer starts from
     mapping: Mapping[str, str] = field(default_factory=dict)  # the spec's `columns:`
     rename: str | None = None  # a score's `as:`
@@ -69,8 +70,8 @@ class Step:
     @property
     def models(self) -> tuple[str, ...]:
         """The models that are asked, each once."""
-        asked = (self.model, *(reward.model for reward in self.rewards))
-        return tuple(dict.fromkeys(model for model in asked if model is not None))
+        asked = [*self.models_by_role.values(), *(name for reward in self.rewards for name in reward.models)]
+        return tuple(dict.fromkeys(asked))
 
     @property
     def label(self) -> str:
@@ -86,13 +87,15 @@ class Columns:
 
     `reads` maps an operator's input to the table's column, `expressions` a parameter to its SQL, and `owners` every
     column that is read (as `table.column` where there are several tables) to the step that owns it. `writes` are the
-    step's own new columns, and `rewards` the columns of each reward that the build gives a trainer.
+    step's own new columns, `sides` what is read of each side table and who owns that, and `rewards` the columns of each
+    reward that the build gives a trainer.
     """
 
     reads: Mapping[str, str] = field(default_factory=dict)
     expressions: Mapping[str, str] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)
     writes: Mapping[str, pa.DataType] = field(default_factory=dict)
+    sides: Mapping[str, Columns] = field(default_factory=dict)
     rewards: Mapping[str, Columns] = field(default_factory=dict)
 
 

@@ -36,10 +36,10 @@ def read_scores(table: str, items: Sequence[Any], path: Keys, scope: Scope) -> t
             continue
         _check_name(form, names, at, scope)
         use = read_use(Kind.SCORE, form.score, form, at, table, scope)
-        if use is not None and use.params is not None:
+        if use.params is not None:
             name = f"{table}.{form.as_ or form.score}"
-            node = ScoreNode(name, table, form.score, form.model, use.params, form.columns or {}, form.as_)
-            found.append(node)
+            columns = form.columns or {}
+            found.append(ScoreNode(name, table, form.score, use.models, use.sides, use.params, columns, form.as_))
     return tuple(found)
 
 

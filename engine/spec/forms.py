@@ -68,6 +68,8 @@ class ScoreForm(Form):
 
     score: Text | Absent = _key("The scorer.")
     model: Text | Absent = _key("The model that the scorer asks.")
+    models: dict[str, Text] | Absent = _key("The models that it asks, by their roles, where it asks several.")
+    with_: dict[str, Text] | Absent = _key("Side tables that it reads as a whole.", alias="with")
     params: dict[str, Any] | Absent = _key("The scorer's parameters.")
     columns: dict[str, Text] | Absent = _key("What the scorer reads: the table's column to read for it.")
     as_: Text | Absent = _key("Another name, for a second score by the same scorer.", alias="as")
@@ -82,6 +84,8 @@ class TableForm(Described):
     sql: Text | Absent = _key("A SELECT over other tables of the spec.")
     from_: Text | list[Text] | Absent = _key("The table, or the tables, to read.", alias="from")
     model: Text | Absent = _key("The model that the generator asks.")
+    models: dict[str, Text] | Absent = _key("The models that it asks, by their roles, where it asks several.")
+    with_: dict[str, Text] | Absent = _key("Side tables that the operator reads as a whole.", alias="with")
     params: dict[str, Any] | Absent = _key("Parameters of the source, generator or selector.")
     columns: dict[str, Text] | Absent = _key("What the operator reads: the table's column to read for it.")
     scores: list[Any] | Absent = _key("Scorers; each adds columns and none rebuilds another.")

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from engine.needs import MODEL
 from engine.operator import Kind
 from engine.registry import backend, backend_names, operator, operator_names
 from engine.spec.data_tests import DATA_TESTS
@@ -105,9 +106,12 @@ def _operators(kind: Kind, schema: Schema, defs: dict[str, Schema]) -> None:
     schema["properties"][kind.value] |= {"oneOf": [{"const": o.name, "description": o.doc} for o in found]}
     for o in found:
         params = _of(o.params, f"{kind}.{o.name}", defs)
-        asks = {"model"} if o.needs else set()
+        roles = o.roles_of(o.params.model_construct())
+        asks = {"model"} if roles.keys() == {MODEL} else {"models"} if roles else set()
         reads = set() if kind is Kind.SCORE or o.roots is not None else {"from"}
-        schema["allOf"].append(_when(kind.value, o.name, params, reads | asks, {"model"} - asks))
+        sides = {"with"} if any(not side.optional for side in o.sides.values()) else set()
+        refused = {"model", "models"} - asks | ({"with"} if not o.sides else set())
+        schema["allOf"].append(_when(kind.value, o.name, params, reads | asks | sides, refused))
 
 
 def _test(defs: dict[str, Schema]) -> Schema:

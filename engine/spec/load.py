@@ -170,4 +170,6 @@ def _read_tables(form: SpecForm, scope: Scope) -> dict[str, TableNode]:
 
 
 def _tables_of(node: str, scope: Scope) -> tuple[str, ...]:
-    return tuple(name for name in scope.edges[node] if name in scope.tables)
+    """The tables whose rows a node works on; side tables are none of them."""
+    beside = scope.beside.get(node, ())
+    return tuple(name for name in scope.edges[node] if name in scope.tables and name not in beside)

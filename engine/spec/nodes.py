@@ -45,7 +45,7 @@ class RewardNode:
     index: int
     sql: str | None
     operator: str | None = None
-    model: str | None = None
+    models: Mapping[str, str] = field(default_factory=dict)  # role -> model
     params: Params | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
 
@@ -85,7 +85,8 @@ class ScoreNode:
     name: str
     table: str
     operator: str
-    model: str | None
+    models: Mapping[str, str]  # role -> model
+    sides: Mapping[str, str]  # side table -> the spec's table
     params: Params
     columns: Mapping[str, str]
     rename: str | None = None
@@ -124,7 +125,8 @@ class TableNode:
     source: str | None = None
     sql: str | None = None
     inputs: tuple[str, ...] = ()
-    model: str | None = None
+    models: Mapping[str, str] = field(default_factory=dict)  # role -> model
+    sides: Mapping[str, str] = field(default_factory=dict)  # side table -> the spec's table
     params: Params | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     scores: tuple[ScoreNode, ...] = ()

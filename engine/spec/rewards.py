@@ -16,7 +16,7 @@ from engine.spec.scope import Scope, SqlText
 from engine.spec.uses import read_use
 from engine.spec.validate import read_form
 
-ASKED = ("score", "model", "params", "columns")
+ASKED = ("score", "model", "models", "params", "columns")
 """What a reward says as a score does."""
 
 
@@ -59,7 +59,7 @@ def _read(node: str, index: int, item: dict[str, Any], path: Keys, scope: Scope)
     if form is None or form.score is None:
         return None
     use = read_use(Kind.SCORE, form.score, form, path, node, scope)
-    if use is None or use.params is None:
+    if use.params is None:
         return None
     sql = text if isinstance(text, str) else None
-    return RewardNode(str(name), index, sql, form.score, form.model, use.params, form.columns or {})
+    return RewardNode(str(name), index, sql, form.score, use.models, use.params, form.columns or {})

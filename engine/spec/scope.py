@@ -45,6 +45,7 @@ class Scope:
     models: dict[str, Head]
     tables: Collection[str]  # in the order of the spec
     edges: dict[str, dict[str, tuple[Keys, Place]]] = field(default_factory=dict)
+    beside: dict[str, set[str]] = field(default_factory=dict)  # the edges of a node that are side tables alone
     queries: list[SqlText] = field(default_factory=list)
     test_queries: list[SqlText] = field(default_factory=list)
     expressions: list[SqlText] = field(default_factory=list)
@@ -58,6 +59,12 @@ class Scope:
                 self.problems.add(entry, f"{name} stands in this list already")
             elif self.is_table(name, entry):
                 edges[name] = (entry, self.problems.document.place(entry))
+
+    def looks_at(self, node: str, table: str, path: Keys) -> None:
+        """Note the side table that the spec names at `path`; it is an edge, and no table whose rows a node works on."""
+        if self.is_table(table, path) and table not in self.edges[node]:
+            self.edges[node][table] = (path, self.problems.document.place(path))
+            self.beside.setdefault(node, set()).add(table)
 
     def asks(self, node: str, model: str, path: Keys) -> None:
         """Note the model that the spec names at `path`; it is an edge where it must be trained first."""

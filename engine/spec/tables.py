@@ -16,10 +16,17 @@ from engine.spec.validate import read_form, read_own_params
 VERBS: tuple[Verb, ...] = get_args(Verb)
 
 _REFUSED: dict[Verb, dict[str, str]] = {
-    "source": {"from": "", "model": "", "columns": ""},
+    "source": {"from": "", "model": "", "models": "", "with": "", "columns": ""},
     "generate": {},
     "select": {},
-    "sql": {"from": "; name the tables in the query", "model": "", "params": "", "columns": ""},
+    "sql": {
+        "from": "; name the tables in the query",
+        "with": "; name the tables in the query",
+        "model": "",
+        "models": "",
+        "params": "",
+        "columns": "",
+    },
 }
 """The keys that a verb doesn't take, and what to do instead."""
 
@@ -40,7 +47,7 @@ def read_table(name: str, data: Any, scope: Scope) -> TableNode | None:
         return None
     verb = _verb(form, path, scope)
     scope.reads(name, form.from_ or (), (*path, "from"))
-    operator, params = _operation(verb, name, form, path, scope)
+    use = _operation(verb, name, form, path, scope)
     scores = read_scores(name, form.scores or (), (*path, "scores"), scope)
     tests = read_tests(name, form.tests or (), (*path, "tests"), scope)
     if verb is None:
@@ -48,11 +55,12 @@ def read_table(name: str, data: Any, scope: Scope) -> TableNode | None:
     return TableNode(
         name=name,
         verb=verb,
-        operator=operator,
+        operator=None if use.operator is None else use.operator.name,
         source=form.source,
         sql=form.sql,
-        model=form.model,
-        params=params,
+        models=use.models,
+        sides=use.sides,
+        params=use.params,
         columns=form.columns or {},
         scores=scores,
         tests=tests,
@@ -74,37 +82,35 @@ def _verb(form: TableForm, path: Keys, scope: Scope) -> Verb | None:
     return given[0] if len(given) == 1 and not form.broken(given[0]) else None
 
 
-def _operation(
-    verb: Verb | None, name: str, form: TableForm, path: Keys, scope: Scope
-) -> tuple[str | None, Params | None]:
-    """What the verb does: its operator's name and its params, as far as there are any and they are right."""
+def _operation(verb: Verb | None, name: str, form: TableForm, path: Keys, scope: Scope) -> Use:
+    """What the verb does: its operator and what that is given, as far as there are any and they are right."""
     if verb is not None:
         _check_keys(verb, form, path, scope)
     if form.sql is not None:
         scope.queries.append(SqlText((*path, "sql"), form.sql, name))
     if verb == "source":
-        return None, read_own_params(source_params(), form, path, "a source", scope.problems)
+        return Use(None, read_own_params(source_params(), form, path, "a source", scope.problems))
     if verb not in ("generate", "select"):
-        return None, None
+        return Use(None, None)
     operator = str(getattr(form, verb))
     use = read_use(Kind(verb), operator, form, path, name, scope)
     if form.from_ is None and not form.broken("from"):
         _check_reads(verb, operator, use, path, scope)
-    return operator, use.params if use is not None else None
+    return use
 
 
 def _check_keys(verb: Verb, form: TableForm, path: Keys, scope: Scope) -> None:
     for key, instead in _REFUSED[verb].items():
-        if getattr(form, "from_" if key == "from" else key) is not None:
+        if getattr(form, f"{key}_" if key in ("from", "with") else key) is not None:
             scope.problems.add((*path, key), f"a {verb} table takes no {key}{instead}", of="key")
 
 
-def _check_reads(verb: Verb, operator: str, use: Use | None, path: Keys, scope: Scope) -> None:
+def _check_reads(verb: Verb, operator: str, use: Use, path: Keys, scope: Scope) -> None:
     """Whether a table can do without `from`: a selector can't, a generator only where it has rows to begin with."""
     at = (*path, "from")
     if verb == "select":
         scope.problems.add(at, f"missing (select: {operator} selects from a table)")
-    elif use is not None and use.params is not None and use.operator.roots is None:
+    elif use.operator is not None and use.params is not None and use.operator.roots is None:
         reads = [name for name, column in use.operator.reads_of(use.params).items() if not column.optional]
         what = ", ".join(reads) or "rows"
         scope.problems.add(at, f"missing (generate: {operator} reads {what} from a table)")

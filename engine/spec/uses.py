@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from engine.errors import did_you_mean
+from engine.needs import MODEL, Role
 from engine.operator import Kind, Operator, Params
 from engine.registry import operator, operator_names
 from engine.spec.composer import Keys
@@ -18,47 +20,98 @@ NOUNS = {Kind.GENERATE: "generator", Kind.SELECT: "selector", Kind.SCORE: "score
 
 @dataclass(frozen=True)
 class Use:
-    """An operator that exists, with its params where they are right."""
+    """An operator, its params where they are right, and the models and side tables that it is given.
 
-    operator: Operator
+    The operator is None where there is none of its name, or where the verb has none.
+    """
+
+    operator: Operator | None
     params: Params | None
+    models: Mapping[str, str] = field(default_factory=dict)  # role -> model
+    sides: Mapping[str, str] = field(default_factory=dict)  # side table -> the spec's table
 
 
-def read_use(kind: Kind, name: str, form: TableForm | ScoreForm, path: Keys, table: str, scope: Scope) -> Use | None:
-    """The operator `name` as the mapping at `path` uses it; None where there is no such operator."""
+def read_use(kind: Kind, name: str, form: TableForm | ScoreForm, path: Keys, table: str, scope: Scope) -> Use:
+    """The operator `name` as the mapping at `path` uses it."""
     names = operator_names(kind)
     if name not in names:
         scope.problems.add((*path, kind.value), f"unknown {NOUNS[kind]} {quoted(name)}{did_you_mean(name, names)}")
-        if form.model is not None:
-            scope.is_model(form.model, (*path, "model"))
-        return None
+        for model, at in _named(form, path).values():
+            scope.is_model(model, at)
+        return Use(None, None)
     label = f"{kind}: {name}"
     found = operator(kind, name)
-    _check_model(found, label, form, path, table, scope)
     params = read_own_params(found.params, form, path, label, scope.problems)
+    roles = found.roles_of(found.params.model_construct() if params is None else params)
+    models = _models(roles, label, form, path, table, scope)
+    sides = _sides(found, label, form, path, table, scope)
     if params is not None:
         _collect_expressions(found, params, (*path, "params"), table, scope)
-    return Use(found, params)
+    return Use(found, params, models, sides)
 
 
-def _check_model(
+def _named(form: TableForm | ScoreForm, path: Keys) -> dict[str, tuple[str, Keys]]:
+    """The models that the spec names, by their roles, and where."""
+    named = {} if form.model is None else {MODEL: (form.model, (*path, "model"))}
+    return named | {role: (model, (*path, "models", role)) for role, model in (form.models or {}).items()}
+
+
+def _models(
+    roles: Mapping[str, Role], label: str, form: TableForm | ScoreForm, path: Keys, table: str, scope: Scope
+) -> dict[str, str]:
+    """The model of each role; those that the spec leaves out have that of another role."""
+    key = "model" if roles.keys() <= {MODEL} else "models"
+    other = "models" if key == "model" else "model"
+    if getattr(form, other) is not None:
+        instead = f"asks several models; name them under models ({', '.join(roles)})"
+        if key == "model":
+            instead = "asks one model; name it under model" if roles else "asks no model"
+        scope.problems.add((*path, other), f"{label} {instead}", of="key")
+        return {}
+    named = _named(form, path)
+    for role in named.keys() - roles.keys():
+        wrong = f"has no role {quoted(role)}{did_you_mean(role, roles)}" if roles else "asks no model"
+        scope.problems.add(named[role][1], f"{label} {wrong}", of="key")
+    found = {}
+    for role, wanted in roles.items():
+        model = named.get(role) or named.get(wanted.default or role)
+        if model is None:
+            if not form.broken(key):
+                at = (*path, "model") if key == "model" else (*path, "models", role)
+                needs = ", ".join(sorted(wanted.needs))
+                scope.problems.add(at, f"missing ({label} needs a model that offers {needs})")
+        elif _can(wanted, *model, label, table, scope):
+            found[role] = model[0]
+    return found
+
+
+def _can(role: Role, model: str, at: Keys, label: str, table: str, scope: Scope) -> bool:
+    """Whether there is such a model and it offers what the role needs; it becomes an edge where it is trained."""
+    if not scope.is_model(model, at):
+        return False
+    scope.asks(table, model, at)
+    head = scope.models[model]
+    lacking = ", ".join(sorted(role.needs - head.backend.offers)) if head.backend is not None else ""
+    if lacking:
+        scope.problems.add(at, f"models.{model} ({head.label}) does not offer {lacking}, which {label} needs")
+    return True
+
+
+def _sides(
     operator: Operator, label: str, form: TableForm | ScoreForm, path: Keys, table: str, scope: Scope
-) -> None:
-    at = (*path, "model")
-    if form.broken("model"):
-        return
-    if not operator.needs:
-        if form.model is not None:
-            scope.problems.add(at, f"{label} asks no model", of="key")
-    elif form.model is None:
-        scope.problems.add(at, f"missing ({label} needs a model that offers {', '.join(sorted(operator.needs))})")
-    elif scope.is_model(form.model, at):
-        scope.asks(table, form.model, at)
-        head = scope.models[form.model]
-        lacking = ", ".join(sorted(operator.needs - head.backend.offers)) if head.backend is not None else ""
-        if lacking:
-            model = f"models.{form.model} ({head.label})"
-            scope.problems.add(at, f"{model} does not offer {lacking}, which {label} needs")
+) -> dict[str, str]:
+    """The tables that the spec gives as side tables, by the operator's names of them."""
+    given = form.with_ or {}
+    for side in given.keys() - operator.sides.keys():
+        hint = did_you_mean(side, operator.sides)
+        scope.problems.add((*path, "with", side), f"{label} reads no side table {quoted(side)}{hint}", of="key")
+    for side, wanted in operator.sides.items():
+        if side in given:
+            scope.looks_at(table, given[side], (*path, "with", side))
+        elif not wanted.optional and not form.broken("with"):
+            reads = ", ".join(wanted.reads)
+            scope.problems.add((*path, "with", side), f"missing ({label} reads {reads} of such a side table)")
+    return {side: name for side, name in given.items() if side in operator.sides}
 
 
 def _collect_expressions(operator: Operator, params: Params, path: Keys, table: str, scope: Scope) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, RootModel, ValidationError
@@ -49,7 +50,10 @@ def read_params(model: type[M], data: Any, path: Keys, owner: str, problems: Pro
     reading = _Reading(model, data, path, owner, problems)
     if not issubclass(model, RootModel) and not reading.mapping("parameter"):
         return None
-    return reading.parse(lambda values: model.model_validate_json(json.dumps(values, default=lambda _: None)))[0]
+    context = {"folder": Path(problems.document.file).parent}  # where the paths of prompts begin
+    return reading.parse(
+        lambda values: model.model_validate_json(json.dumps(values, default=lambda _: None), context=context)
+    )[0]
 
 
 def read_own_params(

@@ -102,8 +102,7 @@ async def _do_row(job: Job, bind: Bind, part: OpenPart, position: int, row: Row)
     part.answers[position], error = await ask_row(job.operator, job.planned.step.params, row, context)
     if error is not None:
         part.errors[row_id] = error
-    if context.bound is not None:
-        part.calls += [(row_id, id_.hex()) for id_ in context.bound.call_ids]
+    part.calls += [(row_id, id_.hex()) for id_ in context.call_ids]
     job.progress.done += 1
 
 

@@ -17,6 +17,7 @@ from engine.bound import BoundModel
 from engine.calls import Asker, Gate
 from engine.context import StepContext
 from engine.model import Backend
+from engine.needs import SideTable
 from engine.operator import Operator, Params
 from engine.plan.steps import Planned
 from engine.progress import Progress
@@ -40,6 +41,15 @@ class Runner(Protocol):
         ...
 
 
+Sides = Mapping[str, tuple[Relation, Mapping[str, str]]]
+"""What is read beside the rows: for each side table the table, and the operator's names of its columns."""
+
+
+def read_sides(store: Store, sides: Sides) -> dict[str, SideTable]:
+    """Side tables as an operator holds them."""
+    return {side: Reader(store, relation).whole(reads) for side, (relation, reads) in sides.items()}
+
+
 @dataclass(frozen=True)
 class Job:
     """One step to do, under its identity of this run."""
@@ -52,8 +62,8 @@ class Job:
     seed: int
     progress: Progress
     stop: Stop
-    gate: Gate | None = None
     asker: Asker | None = None
+    models: Mapping[str, Gate] = field(default_factory=dict)  # by the roles in which the operator asks them
     base: Backend | None = None  # of the model that a trainer starts from
     gates: Mapping[str, Gate] = field(default_factory=dict)  # of the models that a trainer's rewards ask
     rows_in_flight: int = 1024
@@ -69,12 +79,21 @@ class Job:
         """The one table whose rows the step reads."""
         return Reader(self.store, self.relations[self.planned.step.sources[0]])
 
+    @property
+    def sides(self) -> dict[str, SideTable]:
+        """The side tables, read anew each time."""
+        return read_sides(self.store, self._sides())
+
+    def _sides(self) -> Sides:
+        step, columns = self.planned.step, self.planned.columns
+        return {side: (self.relations[step.sides[side]], read.reads) for side, read in columns.sides.items()}
+
     def shard(self, part: int) -> Shard:
         """The record of one part."""
         step, columns = self.planned.step, self.planned.columns
         return Shard(
             self.store.home, self.fingerprint, self.relations[step.sources[0]], part, self.operator, step.params,
-            columns.reads, columns.writes, step.rename, self.seed,
+            columns.reads, columns.writes, step.rename, self.seed, self._sides(),
         )  # fmt: skip
 
 
@@ -92,6 +111,11 @@ class Shard:
     writes: Mapping[str, pa.DataType]
     rename: str | None
     seed: int
+    beside: Sides = field(default_factory=dict)
+
+    def sides(self) -> dict[str, SideTable]:
+        """The side tables."""
+        return read_sides(Store(self.home), self.beside)
 
     def batch(self) -> pa.Table:
         """The part's rows: row_id and the operator's inputs under the operator's own names."""
@@ -125,10 +149,11 @@ Bind = Callable[[str | None], StepContext]
 
 def binder(job: Job) -> Bind:
     """Contexts whose model calls are made in the job's name."""
+    sides = job.sides
 
     def bind(row_id: str | None) -> StepContext:
-        if job.gate is None or job.asker is None:
-            return StepContext(job.seed)
-        return StepContext(job.seed, BoundModel(job.gate, job.asker, row_id))
+        assert job.asker is not None
+        bound = {role: BoundModel(gate, job.asker, row_id) for role, gate in job.models.items()}
+        return StepContext(job.seed, bound, sides)
 
     return bind

@@ -81,13 +81,14 @@ class Rewards:
         contexts: list[StepContext] = []
 
         def bind(row_id: str | None) -> StepContext:
-            bound = None if step.model is None else BoundModel(self._gates[step.model], self._asker, row_id)
+            asked = step.models_by_role.items()
+            bound = {role: BoundModel(self._gates[model], self._asker, row_id) for role, model in asked}
             contexts.append(StepContext(self._seed, bound))
             return contexts[-1]
 
         reads = {ROW_ID: answers[ROW_ID]} | {name: answers[column] for name, column in columns.reads.items()}
         scores, errors = await score_rows(step.operator, step.params, pa.table(reads), columns.writes, bind)
-        if step.operator.by_row and step.model is not None:
+        if step.operator.by_row and step.models_by_role:
             self._note(_calls(answers[ROW_ID].to_pylist(), contexts))
         return scores, errors
 
@@ -114,8 +115,7 @@ class Rewards:
 def _calls(row_ids: Sequence[str], contexts: Sequence[StepContext]) -> Iterator[dict[str, str]]:
     """Which model calls stand behind each answer."""
     for row_id, context in zip(row_ids, contexts, strict=True):
-        if context.bound is not None:
-            yield from ({ROW_ID: row_id, "call_id": id_.hex()} for id_ in context.bound.call_ids)
+        yield from ({ROW_ID: row_id, "call_id": id_.hex()} for id_ in context.call_ids)
 
 
 def _with(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:

@@ -30,7 +30,7 @@ async def score_vector(job: Job, runner: Runner) -> Result:
 def score_shard(shard: Shard) -> int:
     """Do one part and write it; returns its rows."""
     batch = shard.batch()
-    scored = shard.operator.fn(batch, shard.params, StepContext(shard.seed))
+    scored = shard.operator.fn(batch, shard.params, StepContext(shard.seed, sides=shard.sides()))
     return _write(shard, batch, Scored(scored))
 
 

@@ -21,7 +21,7 @@ def select(job: Job) -> Result:
     batch = renamed(table, columns.reads)
     for name, expression in columns.expressions.items():
         batch = batch.append_column(name, _evaluate(expression, table))
-    verdict = job.operator.fn(batch, job.planned.step.params, StepContext(job.seed))
+    verdict = job.operator.fn(batch, job.planned.step.params, StepContext(job.seed, sides=job.sides))
     verdict = check_select(verdict, table[ROW_ID], f"select: {job.operator.name}")
     job.progress.done = table.num_rows
     return _write(job, verdict, reader.part_rows)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from engine.needs import SideTable
 from engine.operator import Operator
 from engine.request import Answer, Message, Sampling
 from engine.schema import draw
@@ -45,6 +46,8 @@ class FakeModel:
 class FakeContext:
     seed: int = 17
     model: Any = None
+    models: dict[str, Any] = field(default_factory=dict)
+    sides: dict[str, SideTable] = field(default_factory=dict)
 
     def draw(self, row_id: str, k: int = 0) -> int:
         return draw(self.seed, row_id, k)

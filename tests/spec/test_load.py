@@ -64,10 +64,10 @@ def test_tables(good):
         SourceParams(on_bad="skip"),
         (),
     )
-    assert (answers.verb, answers.operator, answers.model, answers.inputs) == (
+    assert (answers.verb, answers.operator, answers.models, answers.inputs) == (
         "generate",
         "respond",
-        "teacher",
+        {"model": "teacher"},
         ("pool",),
     )
     assert (answers.params.n, answers.owner, answers.tags) == (2, "data team", ("nightly",))
@@ -79,8 +79,8 @@ def test_tables(good):
 
 def test_scores(good):
     length, embedding, prompt = good.tables["pool"].scores
-    assert (length.name, length.operator, length.model, length.rename) == ("pool.length", "length", None, None)
-    assert (embedding.name, embedding.model, embedding.columns) == ("pool.embedding", "embedder", {})
+    assert (length.name, length.operator, length.models, length.rename) == ("pool.length", "length", {}, None)
+    assert (embedding.name, embedding.models, embedding.columns) == ("pool.embedding", {"model": "embedder"}, {})
     assert (prompt.name, prompt.rename, prompt.columns) == (
         "pool.prompt_embedding",
         "prompt_embedding",

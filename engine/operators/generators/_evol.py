@@ -17,6 +17,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from engine.errors import RowError
+from engine.needs import Asks
 from engine.operator import Context, Params
 from engine.request import Sampling
 
@@ -81,9 +82,9 @@ class Ranking:
     retries: int
 
 
-def calls_per_row(params: EvolParams) -> int:
-    """The rewrites, and a ranking that is read at once."""
-    return params.rounds + 1
+def asks(params: EvolParams) -> list[Asks]:
+    """The rewrites, and a ranking that is read at once or asked for again."""
+    return [Asks((params.rounds + 1, params.rounds + 1 + params.retries))]
 
 
 async def chain_of(

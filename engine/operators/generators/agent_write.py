@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from engine.errors import RowError
+from engine.needs import Asks
 from engine.operator import Context, Params, Reads, Row, generator
 from engine.operators.generators._evol import fill
 from engine.request import Answer, Capability, Sampling
@@ -73,7 +74,7 @@ class AgentWriteParams(Params):
         "cut_paragraphs": pa.int32(),  # paragraphs that ended at max_tokens
     },
     needs={Capability.CHAT},
-    calls_per_row=lambda params: 1 + min(USUAL_PARAGRAPHS, params.max_paragraphs),
+    asks=lambda params: [Asks((2, 1 + params.max_paragraphs))],
 )
 async def agent_write(row: Row, params: AgentWriteParams, ctx: Context) -> list[dict[str, Any]]:
     """Asks for a plan, then for one paragraph after the other, each with the plan and all that is written so far.

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import RowError
+from engine.needs import Asks
 from engine.operator import Context, Params, Reads, Row, generator
 from engine.operators._answers import all_of
 from engine.request import Capability, Message
@@ -34,7 +35,7 @@ class BestAndWorstParams(Params):
         "rewards": pa.list_(pa.float32()),  # of the responses, in their order
     },
     needs={Capability.REWARD},
-    calls_per_row=lambda _: 5,
+    asks=lambda _: [Asks((2, 5))],
 )
 async def best_and_worst(row: Row, params: BestAndWorstParams, ctx: Context) -> list[dict[str, Any]]:  # noqa: ARG001
     """Rewards every response to a prompt, and makes a pair of the best and the worst one.

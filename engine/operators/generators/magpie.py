@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.errors import ModelError, RowError
+from engine.needs import Asks
 from engine.operator import Context, Reads, Row, generator
 from engine.operators._answers import all_of
 from engine.operators.generators._magpie_params import ATTEMPTS, MagpieParams
@@ -74,7 +75,7 @@ class UserTurn:
     reads={"system_prompt": Reads(TEXT_TYPE, optional=True), "task": Reads(TEXT_TYPE, optional=True)},
     writes=_writes,
     needs={Capability.GENERATE, Capability.CHAT},
-    calls_per_row=lambda params: 2 * params.turns + params.n_responses - 1,
+    asks=lambda params: [Asks((2, 2 * params.turns + params.n_responses - 1))],
     roots=lambda params: params.rows,
 )
 async def magpie(row: Row, params: MagpieParams, ctx: Context) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from engine.errors import RowError
+from engine.needs import Asks
 from engine.operator import Context, Params, Reads, Row, generator
 from engine.operators._answers import all_of
 from engine.request import Answer, Capability, Message, Sampling
@@ -55,7 +56,7 @@ class RespondParams(Params):
     reads={"prompt": Reads(PROMPT_TYPE, default=("prompt", "messages", "instruction", "text"))},
     writes=WRITES,
     needs={Capability.CHAT},
-    calls_per_row=lambda params: params.n,
+    asks=lambda params: [Asks((params.n, params.n))],
 )
 async def respond(row: Row, params: RespondParams, ctx: Context) -> list[dict[str, Any]]:
     """Asks the model for an answer, or `n` answers, to each prompt.

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from engine.errors import ModelError, RowError
+from engine.needs import Asks
 from engine.operator import Context, Params, Reads, Row, scorer
 from engine.operators._answers import all_of
 from engine.request import Capability, Message
@@ -55,7 +56,7 @@ class LoglikelihoodParams(Params):
     reads=lambda params: READS[params.rows],
     writes=lambda params, _: WRITES[params.rows],
     needs={Capability.LOGLIKELIHOOD},
-    calls_per_row=lambda params: 2 if params.rows == "preference" else 1,
+    asks=lambda params: [Asks((2, 2) if params.rows == "preference" else (1, 1))],
 )
 async def loglikelihood(row: Row, params: LoglikelihoodParams, ctx: Context) -> dict[str, Any]:
     """The log-likelihood of answers after what stands before them: the sum over their tokens in nats, and their count.

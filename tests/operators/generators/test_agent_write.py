@@ -116,8 +116,7 @@ def test_wrong_parameters():
     for params in ({"max_paragraphs": 0}, {"temperature": -1.0}, {"max_tokens": 0}):
         with pytest.raises(ValidationError):
             WRITE.params(**params)
-    assert WRITE.calls_per_row(WRITE.params()) == 11
-    assert WRITE.calls_per_row(WRITE.params(max_paragraphs=3)) == 4
+    assert [asks.calls for asks in WRITE.asks_of(WRITE.params(max_paragraphs=3))] == [(2, 4)]
 
 
 SCRIPT = """

@@ -43,7 +43,7 @@ def test_every_sample_has_a_draw_of_its_own_and_keeps_its_place():
     assert [(row["sample"], row["response"]) for row in respond("q", model, n=3)] == [
         (0, "answer 0"), (1, "answer 1"), (2, "answer 2"),
     ]  # fmt: skip
-    assert RESPOND.calls_per_row(RESPOND.params(n=3)) == 3
+    assert [asks.calls for asks in RESPOND.asks_of(RESPOND.params(n=3))] == [(3, 3)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""What an operator needs besides its rows: models in their roles, side tables, and the calls that a row takes.
+
+An operator states these as it states its columns (`operator`); the spec's loader and the plan check them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from engine.request import Capability
+from engine.schema import ColumnType
+
+MODEL = "model"
+"""The role of an operator's only model, which the spec names under `model:`; several roles stand under `models:`."""
+
+CHARS_PER_TOKEN = (2.5, 6.0)
+"""Between these lie the tokenizers in use on prose and code; a plan's bounds are made with them."""
+
+
+@dataclass(frozen=True)
+class Reads:
+    """A column that an operator reads.
+
+    `default` names the table's columns tried in order where the spec's `columns:` names none; empty means that the
+    column has the operator's own name. An optional column that is absent is not in the batch or row.
+    """
+
+    type: ColumnType
+    default: tuple[str, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Role:
+    """One of the models that an operator asks, and what that model must offer.
+
+    Where the spec names none for it, the model of the role `default` takes it, too; without a default it must be named.
+    """
+
+    needs: frozenset[Capability]
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Side:
+    """A table that an operator reads as a whole, beside the rows that it works on: seeds, demonstrations.
+
+    The spec names it under `with:`. An optional one that is absent is not in the context.
+    """
+
+    reads: Mapping[str, Reads]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class SideTable:
+    """A side table as an operator holds it: its declared columns and `row_id`, as Arrow and as rows made once."""
+
+    table: pa.Table
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows in the table's order."""
+        found: list[dict[str, Any]] = self.table.to_pylist()
+        return found
+
+
+@dataclass(frozen=True)
+class Asks:
+    """What one row asks of one model, for the plan; nothing is limited by it. Every pair is (at least, at most).
+
+    `prompt` are the tokens of one prompt besides the row's own texts (`tokens_in` counts those of a template), `texts`
+    how often the row's own texts stand in it, `reply` the tokens of one reply; None leaves them to the model's
+    `max_tokens`.
+    """
+
+    calls: tuple[int, int]
+    role: str = MODEL
+    prompt: tuple[int, int] = (0, 0)
+    texts: int = 1
+    reply: tuple[int, int] | None = None
+
+
+def tokens_in(*texts: str) -> tuple[int, int]:
+    """Bounds of how many tokens texts have, from their length in characters."""
+    chars = sum(map(len, texts))
+    few, many = CHARS_PER_TOKEN
+    return int(chars / many), int(chars / few) + len(texts)
