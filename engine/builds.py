@@ -23,10 +23,12 @@ import pyarrow.parquet as pq
 from engine.catalog import refresh
 from engine.errors import ExitCode
 from engine.ledger import Ledger
+from engine.names import round_of
 from engine.plan import make_plan
 from engine.plan.steps import Plan, Verb
 from engine.progress import Monitor, State
 from engine.run import Build
+from engine.spec.load import ended_after
 from engine.spec.nodes import Spec
 from engine.store import Store
 from engine.work.train import check_installed
@@ -85,21 +87,31 @@ def build(
         ledger = Ledger(home)
         try:
             plan = make_plan(spec, store, selection=selection, limit=limit)
+
+            def replan(rounds: int) -> Plan:
+                return make_plan(ended_after(spec, rounds), store, selection=selection, limit=limit)
+
             check_installed(plan)
             monitor = Monitor({name: step.step.label for name, step in plan.steps.items()})
             if watch is not None:
                 watch(plan, monitor)
-            job = Build(plan, store, ledger, _build_id(), monitor)
+            job = Build(plan, store, ledger, _build_id(), monitor, replan)
             try:
                 _run(job)
             finally:
                 steps = _record(job)
-            if selection is None:
-                store.drop_refs(spec.name, keep=set(plan.steps))
+            store.drop_refs(spec.name, keep=_names(job, whole=selection is None))
             catalog = refresh(store, ledger)
         finally:
             ledger.close()
     return Report(job.build_id, _exit_code(job), time.time() - began, tuple(steps), catalog)
+
+
+def _names(job: Build, *, whole: bool) -> set[str]:
+    """The names to keep: the spec's own, or after a build of a selection all but those of rounds that never came."""
+    built, spec = job.plan.spec.rounds.built, job.plan.spec.name
+    names = job.plan.steps if whole else job.store.ref_names(spec)
+    return {name for name in names if (round_of(name) or 0) <= built}
 
 
 def _run(job: Build) -> None:
@@ -160,7 +172,7 @@ def _row(job: Build, name: str) -> dict[str, Any]:
     relation = job.relation(name).to_json() if manifest and is_table else None
     return {
         "build": job.build_id, "spec": job.plan.spec.name, "step": name, "table_name": step.table,
-        "label": step.label, "state": str(progress.state), "detail": progress.detail or _test_outcome(facts),
+        "label": step.label, "state": str(progress.state), "detail": progress.detail or _outcome(facts),
         "rows_in": facts.get("rows_in"), "rows": None if manifest is None else manifest.rows,
         "selected": facts.get("selected"), "rejects": facts.get("rejects"), "failed": facts.get("failed", 0),
         "calls_sent": tally.sent, "calls_cached": tally.cached, "calls_failed": tally.failed,
@@ -170,8 +182,10 @@ def _row(job: Build, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _test_outcome(facts: dict[str, Any]) -> str:
-    """The tests of a table that failed, those that only warn marked as such."""
+def _outcome(facts: dict[str, Any]) -> str:
+    """What a stop rule says, or which tests of a table failed, those that only warn marked as such."""
+    if "stop" in facts:
+        return "no round follows" if facts["stop"] else "another round follows"
     broken = [f"{test} failed" for test in facts.get("failed_tests", ())]
     return "; ".join([*broken, *(f"{test} failed (warn)" for test in facts.get("warned_tests", ()))])
 

@@ -1,6 +1,7 @@
 """The catalog: DuckDB views over the store's Parquet, the ledger's mirror and the records of builds.
 
     <spec>.<table>     every table of a spec, wide: its columns and those of its scores
+    <spec>."kept@2"    a table of a round; "kept@last" the last one's, and kept all of them with a column `round`
     <spec>.drops       rows that a selector dropped, why, and the row that displaced them
     <spec>.rejects     records that a source could not read
     <spec>.errors      rows that an operator could not do
@@ -17,13 +18,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import __version__
 from engine.errors import StoreError
 from engine.ledger import Ledger
+from engine.names import all_rounds, in_rounds, last_of
 from engine.relation import Relation, quote, view_sql
 from engine.sandbox import sandbox, seal
 from engine.schema import digest
@@ -132,9 +134,12 @@ def _spec_views(store: Store, spec: str) -> Iterator[tuple[str, str]]:
     """A view for each table, then the spec's own."""
     refs = {name: store.ref(spec, name) or {} for name in store.ref_names(spec)}
     relations = {name: Relation.from_json(ref["relation"]) for name, ref in refs.items()}
-    for name, relation in relations.items():
-        if "." not in name and refs[name]["verb"] != "train":
-            yield name, view_sql(store, relation)
+    tables = {
+        name: view_sql(store, relation)
+        for name, relation in relations.items()
+        if "." not in name and refs[name]["verb"] != "train"
+    }
+    yield from (tables | _views_of_rounds(tables)).items()
     rows: dict[str, list[str]] = {name: [] for name in EMPTY}
     for name, relation in relations.items():
         for view, query in _contributions(store, name, refs[name], relation):
@@ -142,6 +147,15 @@ def _spec_views(store: Store, spec: str) -> Iterator[tuple[str, str]]:
     for view, columns in EMPTY.items():
         nothing = ", ".join(f"NULL::{t} AS {c}" for c, t in (column.split(" ") for column in columns.split(", ")))
         yield view, " UNION ALL BY NAME ".join([f"SELECT {nothing} WHERE false", *rows[view]])
+
+
+def _views_of_rounds(tables: Mapping[str, str]) -> dict[str, str]:
+    """For what repeats: the last round, and all rounds as one table."""
+    views = {}
+    for name, rounds in in_rounds(tables).items():
+        views[name] = all_rounds((number, tables[node]) for number, node in rounds.items())
+        views[f"{name}@last"] = tables[last_of(f"{name}@last", tables)]
+    return views
 
 
 def _contributions(store: Store, name: str, ref: dict[str, object], relation: Relation) -> Iterator[tuple[str, str]]:

@@ -97,6 +97,16 @@ class Ledger:
                 found[id_] = row
         return found
 
+    def usage(self, ids: Iterable[bytes]) -> list[tuple[int, int, int]]:
+        """Of each answered call: tokens in and out (0 where they weren't told) and the characters of its request."""
+        query = (
+            "SELECT coalesce(tokens_in, 0), coalesce(tokens_out, 0), length(request) "
+            "FROM calls WHERE id = ? AND error IS NULL"
+        )
+        cursor = self._reader.cursor()
+        found = (cursor.execute(query, (id_,)).fetchone() for id_ in ids)
+        return [row for row in found if row is not None]
+
     async def record(self, calls: Iterable[Call]) -> None:
         """Returns when the calls are on disk.
 

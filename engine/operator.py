@@ -91,6 +91,7 @@ ReadsOf = Callable[[Any], Mapping[str, Reads]]
 WritesOf = Callable[[Any, int | None], Mapping[str, pa.DataType]]
 RolesOf = Callable[[Any], Mapping[str, Role]]
 AsksOf = Callable[[Any], Sequence[Asks]]
+Gives = Callable[[Any, int], tuple[int, int | None]]  # (params, rows read) -> rows at least and at most
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Operator:
     expressions: tuple[str, ...] = ()
     seeded: bool = False  # draws random numbers: the seed enters the fingerprint
     roots: Callable[[Any], int] | None = None  # a generator that needs no `from`: how many rows it begins without one
+    gives: Gives | None = None  # rows that a generator makes or a selector keeps, where the parameters tell
 
     @property
     def by_row(self) -> bool:
@@ -144,16 +146,19 @@ def generator(
     sides: Mapping[str, Side] | None = None,
     asks: AsksOf | None = None,
     roots: Callable[[Any], int] | None = None,
+    gives: Gives | None = None,
 ) -> Callable[[Callable[..., Any]], Operator]:
     """A generator: each row gives new rows (a list of dicts of the written columns); the engine gives their ids.
 
     With `roots`, a table may leave out `from`: the function is then called for `roots(params)` rows that have nothing
     but a row_id, which depends on the operator's name and the row's number alone; their children are roots.
     `needs` is what its only model must offer; with `roles` it asks several. Without `asks`, a row asks each model once.
+    `gives(params, rows)` bounds the rows that come of so many rows that can be done.
     """
     return _decorator(
         Kind.GENERATE, params, reads, writes,
         version=version, needs=needs, roles=roles, sides=sides or {}, seeded=True, asks=asks, roots=roots,
+        gives=gives,
     )  # fmt: skip
 
 
@@ -184,14 +189,17 @@ def selector(
     sides: Mapping[str, Side] | None = None,
     expressions: tuple[str, ...] = (),
     seeded: bool = False,
+    gives: Gives | None = None,
 ) -> Callable[[Callable[..., Any]], Operator]:
     """A selector: the whole table (its read columns, its expressions, `row_id`) to one `VERDICT` row for each row.
 
-    A selector talks to no model. An expression's value stands in a column named as its parameter.
+    A selector talks to no model. An expression's value stands in a column named as its parameter. `gives(params, rows)`
+    bounds the rows that it keeps of so many.
     """
     return _decorator(
-        Kind.SELECT, params, reads, {}, version=version, sides=sides or {}, seeded=seeded, expressions=expressions
-    )
+        Kind.SELECT, params, reads, {},
+        version=version, sides=sides or {}, seeded=seeded, expressions=expressions, gives=gives,
+    )  # fmt: skip
 
 
 def trainer(

@@ -10,7 +10,7 @@ from engine.calls import Tally
 
 
 class State(StrEnum):
-    """Where a step stands; the last five are how it can end."""
+    """Where a step stands; the last six are how it can end."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -19,6 +19,7 @@ class State(StrEnum):
     INCOMPLETE = "incomplete"  # built, but some rows failed
     FAILED = "failed"
     SKIPPED = "skipped"  # something that it needs failed
+    STOPPED = "stopped"  # of a round that the stop rule left out
 
 
 @dataclass

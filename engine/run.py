@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.calls import Asker, Gate
 from engine.errors import ExitCode, SetwrightError, StoreError
@@ -42,6 +42,7 @@ class Build:
     ledger: Ledger
     build_id: str
     monitor: Monitor
+    replan: Callable[[int], Plan]  # the plan where the stop rule ends the rounds after so many
     stop: Stop = field(default_factory=Stop)
     manifests: dict[str, Manifest] = field(default_factory=dict)
     identities: dict[str, str] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Build:
         self._workshop = Workshop(self.plan, self._runner)
         self._making: dict[str, asyncio.Lock] = {}
         self._fatal: SetwrightError | None = None
+        self._last_round: int | None = None  # that the stop rule lets be
 
     async def run(self) -> None:
         """Build every step that the plan selects.
@@ -62,12 +64,11 @@ class Build:
         Raises:
             StoreError: the home can't be written; whatever was finished before is kept.
         """
-        ended = {name: asyncio.Event() for name in self.plan.steps}
         try:
             with rare_collections():
-                async with asyncio.TaskGroup() as group:
-                    for planned in self.plan.steps.values():
-                        group.create_task(self._after_needs(planned, ended))
+                await self._all(self.plan)
+                if self._last_round is not None and not self.stop.requested:
+                    await self._all(self._end_rounds(self._last_round))
         finally:
             for gate in self._gates.values():
                 await gate.close()
@@ -75,12 +76,32 @@ class Build:
         if self._fatal is not None:
             raise self._fatal
 
+    async def _all(self, plan: Plan) -> None:
+        """Do the steps of a plan that have neither a result nor failed, each as soon as what it needs has ended."""
+        failed = {name for name, progress in self.monitor.steps.items() if progress.state is State.FAILED}
+        waiting = [planned for name, planned in plan.steps.items() if name not in failed | self.manifests.keys()]
+        ended = {planned.name: asyncio.Event() for planned in waiting}
+        async with asyncio.TaskGroup() as group:
+            for planned in waiting:
+                group.create_task(self._after_needs(planned, ended))
+
+    def _end_rounds(self, last: int) -> Plan:
+        """The plan of what stands on the rounds, now that the stop rule has ended them: as if no more had been meant."""
+        shorter = self.replan(last)
+        self.plan = replace(shorter, steps={**self.plan.steps, **shorter.steps})
+        return shorter
+
     async def _after_needs(self, planned: Planned, ended: Mapping[str, asyncio.Event]) -> None:
         for need in planned.needs:
-            await ended[need].wait()
+            if need in ended:
+                await ended[need].wait()
         try:
             blocked = self._blocked(planned)
-            if blocked:
+            if self._is_left_out(planned):
+                self.monitor.end(
+                    planned.name, State.STOPPED, f"the stop rule ended the rounds after {self._last_round}"
+                )
+            elif blocked:
                 self.monitor.end(planned.name, State.SKIPPED, blocked)
             else:
                 await self._step(planned)
@@ -100,6 +121,10 @@ class Build:
         if isinstance(error, StoreError):
             self._fatal = self._fatal or error
             self.stop.requested = True
+
+    def _is_left_out(self, planned: Planned) -> bool:
+        """Whether a step belongs to a round that the stop rule has left out."""
+        return self._last_round is not None and (planned.step.round or 0) > self._last_round
 
     def _blocked(self, planned: Planned) -> str:
         """Why a step can't run: something that it needs has no result, or a test that it stands on failed."""
@@ -153,7 +178,7 @@ class Build:
             payload=planned.payload(self.identities),
             store=self.store,
             relations={table: self.relation(table) for table in (*step.sources, *step.sides.values())},
-            seed=self.plan.spec.seed,
+            seed=step.seed(self.plan.spec.seed),
             progress=progress,
             stop=self.stop,
             models={role: self._gates[model] for role, model in step.models_by_role.items()},
@@ -191,6 +216,8 @@ class Build:
         if step.verb is Verb.SCORE:
             for table in self._shown_in(step.table):
                 self._name(self.plan.steps[table].step, self.relation(table))
+        if step.verb is Verb.UNTIL and manifest.facts["stop"]:
+            self._last_round = step.round
         self.monitor.end(step.name, state)
 
     def _shown_in(self, table: str) -> Iterator[str]:

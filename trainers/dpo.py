@@ -24,7 +24,8 @@ from trainers.loop.objective import Floats, Report
 from trainers.losses.preference import Answers, kto, kto_shift, pair_loss, rewards
 from trainers.model.likelihood import log_probabilities
 from trainers.objectives import reference
-from trainers.objectives.answers import OfAnswers, mean, summary
+from trainers.objectives.answers import OfAnswers, summary
+from trainers.objectives.items import mean
 
 if TYPE_CHECKING:
     from trainers.loop.metrics import StepRecord

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainers.config import CONFIGS, DpoConfig, RunConfig, from_params
+from trainers.config import CONFIGS, DpoConfig, RankConfig, RunConfig, from_params
 from trainers.data.cures import CURES
 from trainers.data.folder import Handoff, open_handoff, record_hashes, write_atomically
+from trainers.data.items import sizes
 from trainers.data.preferences import answers_of
 from trainers.data.recorded import references
 from trainers.data.rows import NAMED
@@ -53,7 +54,7 @@ class Example:
     row_id: str
     pieces: tuple[tuple[str, bool], ...]
     answer: str = ""
-    """The column of the answer, where a row has several."""
+    """The column or the rank of the answer, where a row has several."""
 
 
 @dataclass
@@ -189,9 +190,16 @@ def _of_rows(code: str, message: str, tokens: Tokens, rows: np.ndarray) -> Probl
 
 def _examples(tokens: Tokens, config: RunConfig, tokenizer: PreTrainedTokenizerFast) -> Iterator[Example]:
     """The first rows of the data, answer by answer."""
-    answers = answers_of(config) if isinstance(config, DpoConfig) else ("",)
-    for row in range(min(EXAMPLES * len(answers), len(tokens.row_ids))):
-        yield _example(tokens, row, answers[row % len(answers)], tokenizer)
+    places = (place for size in sizes(tokens)[:EXAMPLES] for place in range(size))
+    for row, place in enumerate(places):
+        yield _example(tokens, row, _answer(config, place), tokenizer)
+
+
+def _answer(config: RunConfig, place: int) -> str:
+    """What an answer is called, by its place in its row of the data."""
+    if isinstance(config, DpoConfig):
+        return answers_of(config)[place]
+    return f"rank {place + 1}" if isinstance(config, RankConfig) else ""
 
 
 def _example(tokens: Tokens, row: int, answer: str, tokenizer: PreTrainedTokenizerFast) -> Example:

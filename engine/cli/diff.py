@@ -13,6 +13,7 @@ import click
 from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.text import columns, echo_json
 from engine.errors import SetwrightError, did_you_mean
+from engine.names import last_of
 
 if TYPE_CHECKING:
     from engine.explore.diff import Change, Diff, Drift, Version
@@ -46,6 +47,7 @@ def command(spec: Path, table: str, builds: tuple[str, ...], markdown: bool, hom
     if len(builds) > 2:
         raise click.UsageError("two builds at most")
     store, name = Store(home), spec_name(spec)
+    table = last_of(table, store.ref_names(name))
     a, b = _pair(_versions(store, name, table), builds)
     found = diff(store, a.relation, b.relation)
     if as_json:

@@ -45,7 +45,8 @@ def render(plan: Plan) -> str:
         (s.name, s.step.label, s.status, _figure(s.estimate.rows, s.estimate.exact), _calls(s), "; ".join(s.why))
         for s in plan.steps.values()
     ]
-    return columns(("step", "does", "status", "rows in", "calls", "why"), rows, right=(3, 4)) + "\n\n" + _totals(plan)
+    table = columns(("step", "does", "status", "rows in", "calls", "why"), rows, right=(3, 4))
+    return f"{table}\n\n{_totals(plan)}{_rounds(plan)}"
 
 
 def _totals(plan: Plan) -> str:
@@ -55,6 +56,14 @@ def _totals(plan: Plan) -> str:
     total = f"{len(plan.pending())} of {len(plan.steps)} steps to build, {about}{known:,} model calls"
     unknown = sum(e.calls is None for e in asking)
     return total + (f", and those of {unknown} steps whose rows aren't known yet" if unknown else "")
+
+
+def _rounds(plan: Plan) -> str:
+    """What the stop rule does, or may do, to the number of rounds."""
+    rounds = plan.spec.rounds
+    if rounds.built < rounds.count:
+        return f"\nthe stop rule ended the rounds after {rounds.built} of {rounds.count}"
+    return f"\nthe stop rule may end the rounds before the last of {rounds.count}" if rounds.stop_rules else ""
 
 
 def _figure(n: int | None, exact: bool) -> str:

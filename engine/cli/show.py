@@ -10,6 +10,7 @@ from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.sql import render
 from engine.cli.text import columns, echo_json
 from engine.errors import SetwrightError, did_you_mean
+from engine.names import last_of
 
 
 @click.command(cls=Command)
@@ -44,6 +45,7 @@ def command(
         rows = [(n, sum(r.part_rows), ", ".join(r.schema().names)) for n, r in readers.items()]
         click.echo(columns(("table", "rows", "columns"), rows, right=(1,)))
         return
+    table = last_of(table, readers)
     if table not in readers:
         raise SetwrightError(
             f"{name} has no built table {table!r}{did_you_mean(table, readers)}", cure=f"setwright build {spec}"

@@ -12,6 +12,7 @@ import click
 from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.text import columns, echo_json, shorten
 from engine.errors import ExitCode, SetwrightError, did_you_mean
+from engine.names import last_of
 
 if TYPE_CHECKING:
     from engine.builds import Report
@@ -54,6 +55,7 @@ def command(spec: Path, tables: tuple[str, ...], home: Path, as_json: bool) -> N
 def _chosen(spec: Spec, tables: tuple[str, ...]) -> list[str]:
     """The tables to test, in the spec's order."""
     tested = [name for name, table in spec.tables.items() if table.tests]
+    tables = tuple(last_of(name, spec.tables) for name in tables)
     for name in tables:
         if name not in spec.tables:
             raise SetwrightError(f"{spec.name} has no table {name!r}{did_you_mean(name, spec.tables)}")
@@ -70,7 +72,9 @@ def _outcomes(store: Store, report: Report, tables: list[str]) -> Iterator[dict[
     """One record for each test; one for a table whose tests could not run."""
     steps = {step["step"]: step for step in report.steps}
     for table in tables:
-        step = steps[f"{table}.tests"]
+        step = steps.get(f"{table}.tests")
+        if step is None:  # of a round that the stop rule has left out
+            continue
         if step["state"] not in ("built", "cached"):
             detail = steps[table]["detail"] or step["detail"]
             yield {"table": table, "outcome": "not run", **dict.fromkeys(TOLD), "detail": detail}

@@ -11,6 +11,7 @@ import click
 from engine.cli.options import Command, home_option, json_option, spec_argument
 from engine.cli.text import echo_json
 from engine.errors import SetwrightError, did_you_mean
+from engine.names import bare, last_of, round_of
 
 
 @click.command(cls=Command)
@@ -33,13 +34,17 @@ def command(spec: Path, model: str, limit: int | None, wait: bool, home: Path, a
     from engine.store import Store
 
     loaded = load_spec(spec)
+    model = last_of(model, loaded.trained)
     if model not in loaded.trained:
         what = f"models.{model} is used, not trained" if model in loaded.models else f"no model {model!r} is trained"
         raise SetwrightError(f"{spec}: {what}{did_you_mean(model, loaded.trained)}")
     with Live(quiet=as_json) as live:
         report = build(loaded, home, selection=f"+{model}", limit=limit, wait=wait, watch=live.watch)
-    step = next(step for step in report.steps if step["step"] == model)
-    folder = str(Store(home).model(step["fingerprint"])) if step["fingerprint"] else None
+    made = [step["step"] for step in report.steps if step["fingerprint"]]
+    if model not in made and round_of(model) is not None:  # the stop rule has ended the rounds before
+        model = last_of(f"{bare(model)}@last", made)
+    step = next((step for step in report.steps if step["step"] == model), None)
+    folder = str(Store(home).model(step["fingerprint"])) if step and step["fingerprint"] else None
     others = [step for step in report.steps if step["detail"].startswith("not selected")]
     steps = tuple(step for step in report.steps if step not in others)
     if as_json:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import SetwrightError, StoreError, did_you_mean
 from engine.explore.life import Life, RowCall, RowFailure, RowVerdict, Stage, StepScore
+from engine.names import last_of
 from engine.relation import Relation, view_sql
 from engine.schema import PARENT_ID, ROW_ID
 from engine.store import Manifest, Store
@@ -40,6 +41,7 @@ def life(store: Store, con: duckdb.DuckDBPyConnection, spec: str, table: str, ro
         SetwrightError: there is no such table or row, or several rows begin like this.
     """
     tracer = _Tracer(store, con, spec)
+    table = last_of(table, tracer.tables)
     if table not in tracer.tables:
         raise SetwrightError(
             f"{spec} has no built table {table!r}{did_you_mean(table, tracer.tables)}",
@@ -57,7 +59,7 @@ class _Tracer:
         self.tables = {
             name: Relation.from_json(ref["relation"])
             for name, ref in self._refs.items()
-            if ref["verb"] not in ("score", "test", "train")
+            if ref["verb"] not in ("score", "test", "train", "until")
         }
 
     def find(self, table: str, given: str) -> str:

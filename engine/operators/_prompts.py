@@ -1,8 +1,8 @@
 """Prompts as templates in files: those that are shipped stand in `prompts/`, and a spec may put others in their place.
 
 A parameter that is a template takes the text itself or `{file: PATH}`, a path from the spec's folder. What it holds is
-always the text, so that a changed prompt is another table, wherever it came from. Fields are `{name}`, and other braces
-other braces stay.
+always the text, so that a changed prompt is another table, wherever it came from. Fields are `{name}`; braces that name
+no field stay as they are.
 """
 
 from __future__ import annotations

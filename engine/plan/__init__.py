@@ -30,10 +30,13 @@ from engine.plan.fingerprints import identify, source_payload
 from engine.plan.prune import prune
 from engine.plan.resolve import handoff_steps, resolve
 from engine.plan.roots import roots_data
+from engine.plan.rounds import as_built, ended
 from engine.plan.steps import Plan, Planned, Status, Step, Verb
 from engine.plan.trained import root_of, serve
 from engine.registry import backend
+from engine.spec.load import ended_after
 from engine.spec.nodes import Spec
+from engine.spec.problems import once
 from engine.spec.selection import select
 from engine.store import Store
 
@@ -54,6 +57,18 @@ def make_plan(
         SpecError: columns, types or queries are wrong; every problem is listed.
         SetwrightError: a source can't be found, or the selection names no node.
     """
+    plan = _judged(spec, store, limit)
+    last = ended(plan.steps, store)
+    if last is not None and last < spec.rounds.built:
+        plan = _judged(ended_after(spec, last), store, limit)
+    spec, planned = plan.spec, _selected(plan.steps, as_built(selection, plan.spec))
+    roots = {name: plan.backends[root_of(spec, name)] for name in spec.trained}
+    backends = {**plan.backends, **{n: serve(n, root, store, planned[n].fingerprint) for n, root in roots.items()}}
+    return replace(plan, steps=estimate(spec, store, planned, backends, ledger), backends=backends)
+
+
+def _judged(spec: Spec, store: Store, limit: int | None) -> Plan:
+    """The plan without estimates and without the backends of trained models, and as if all were selected."""
     steps = resolve(spec)
     backends: dict[str, Backend] = {name: backend(node.use)(node.config) for name, node in spec.models.items()}
     served = backends | {name: backends[root_of(spec, name)] for name in spec.trained}
@@ -62,11 +77,9 @@ def make_plan(
     columns = walk.run(steps)
     handed_over = walk.handed_over(handoff_steps(spec))
     if walk.problems:
-        raise SpecError(walk.problems)
+        raise SpecError(once(walk.problems))
     planned = prune(store, spec.name, identify(spec, steps, columns, served, data))
-    planned = _selected(planned, selection)
-    backends |= {name: serve(name, served[name], store, planned[name].fingerprint) for name in spec.trained}
-    return Plan(spec, estimate(spec, store, planned, backends, ledger), backends, handed_over, limit)
+    return Plan(spec, planned, backends, handed_over, limit)
 
 
 def _source_data(spec: Spec, store: Store, steps: list[Step], limit: int | None) -> dict[str, dict[str, Any]]:

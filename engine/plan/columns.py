@@ -14,8 +14,10 @@ import pyarrow as pa
 
 from engine.errors import Problem, did_you_mean
 from engine.model import Backend
+from engine.names import ROUND, bare
 from engine.needs import MODEL, Reads
 from engine.plan.rewards import reward_columns
+from engine.plan.rounds import schemas_read, wrong_answer
 from engine.plan.sql import as_query, columns_read, first_line, read_ahead, result_schema, unbound
 from engine.plan.steps import Columns, Step, Verb
 from engine.plan.views import Column, View, named, schema_of, score_columns
@@ -48,6 +50,7 @@ class ColumnsPass:
             if columns is not None and len(self.problems) == before:
                 found[step.name] = columns
                 self._publish(step, columns)
+                self._check_round(step, columns)
         self._bind_expressions()
         return found
 
@@ -60,7 +63,7 @@ class ColumnsPass:
         match step.verb:
             case Verb.SOURCE:
                 return Columns(writes={f.name: f.type for f in self.peek(step) if f.name not in (ROW_ID, PARENT_ID)})
-            case Verb.SQL:
+            case Verb.SQL | Verb.UNTIL:
                 return self._sql(step)
             case Verb.UNION:
                 return self._union(step)
@@ -167,16 +170,19 @@ class ColumnsPass:
 
     def _sql(self, step: Step) -> Columns | None:
         assert step.text is not None
-        schemas = {name: schema_of(self.views[name]) for name in step.sources}
+        at = ("sql",) if step.verb is Verb.SQL else ()
         try:
-            schema = result_schema(step.text, schemas)
+            schema = result_schema(step.text, schemas_read(step, self.views))
         except duckdb.Error as e:
-            self.problem(step, ("sql",), first_line(e))
+            self.problem(step, at, first_line(e))
             return None
+        wrong = wrong_answer(schema) if step.verb is Verb.UNTIL else ""
+        if wrong:
+            self.problem(step, at, wrong)
         mentioned = columns_read(step.text)
         owners = {
-            f"{table}.{name}": column.owner
-            for table in step.sources
+            f"{label}.{name}": column.owner
+            for label, table in step.read_names()
             for name, column in self.views[table].items()
             if mentioned is None or name.lower() in mentioned
         }
@@ -214,7 +220,7 @@ class ColumnsPass:
         assert isinstance(test.args, Sql)
         view = self.views[step.table]
         try:
-            result_schema(test.args.query, {step.table: schema_of(view)})
+            result_schema(test.args.query, {bare(step.table): schema_of(view)})
         except duckdb.Error as e:
             self.problems.append(self.spec.problem(test.path, first_line(e)))
             return {}
@@ -230,6 +236,14 @@ class ColumnsPass:
                 f"{step.name} and {other} both write the column {name!r}; give this score another name by `as:`",
             )
 
+    def _check_round(self, step: Step, columns: Columns) -> None:
+        """The engine itself has a name for the column that tells rounds apart."""
+        shown = self.views[step.table] if step.verb is Verb.SELECT else columns.writes
+        if step.round is not None and ROUND in shown:
+            self.problem(
+                step, (), f"a table of rounds can't have a column {ROUND!r}, which tells them apart; name it otherwise"
+            )
+
     def _publish(self, step: Step, columns: Columns) -> None:
         """Show the step's columns to those who read its table."""
         own = {name: Column(t, step.name) for name, t in columns.writes.items()}
@@ -239,7 +253,7 @@ class ColumnsPass:
             inherited = {n: c for n, c in self.views[step.sources[0]].items() if n not in PICK_COLUMNS}
             picks = {name: Column(VERDICT.field(name).type, step.name) for name in PICK_COLUMNS}
             self.views[step.table] = inherited | picks
-        elif step.verb not in (Verb.TEST, Verb.TRAIN):
+        elif step.verb not in (Verb.TEST, Verb.TRAIN, Verb.UNTIL):
             ids = {f.name: Column(f.type, step.name) for f in ID_FIELDS}
             self.views[step.table] = ids | own
 

@@ -162,7 +162,7 @@ class Probe:
         self, spec: Spec, table: pa.Table, step: Planned, backends: Mapping[str, Backend], ledger: Ledger,
         sides: Mapping[str, SideTable],
     ) -> None:  # fmt: skip
-        self._step, self._seed, self._table, self._sides = step, spec.seed, table, sides
+        self._step, self._seed, self._table, self._sides = step, step.step.seed(spec.seed), table, sides
         self._gates = {role: CountingGate(backends[m], ledger) for role, m in step.step.models_by_role.items()}
         self._asker = Asker(spec.name, step.name, "plan")
 

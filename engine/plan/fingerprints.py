@@ -12,12 +12,13 @@ from typing import Any
 
 from engine.fingerprint import fingerprint
 from engine.model import Backend
+from engine.names import STOP_RULE
 from engine.needs import MODEL
 from engine.plan.rewards import classifiers, models_body, reward_bodies
 from engine.plan.steps import Columns, Planned, Step, Verb
 from engine.spec.nodes import Spec
 
-VERSIONS = {Verb.SOURCE: 1, Verb.SQL: 1, Verb.UNION: 1, Verb.TEST: 1, Verb.ROOTS: 1}
+VERSIONS = dict.fromkeys((Verb.SOURCE, Verb.SQL, Verb.UNION, Verb.TEST, Verb.ROOTS, Verb.UNTIL), 1)
 """Versions of the engine's own verbs; raised when their results change for the same payload."""
 
 
@@ -66,8 +67,8 @@ def _body(
     match step.verb:
         case Verb.SOURCE:
             return _source_body(step, data or {})
-        case Verb.SQL:
-            return {"operator": "sql", "version": VERSIONS[step.verb], "query": step.text}
+        case Verb.SQL | Verb.UNTIL:
+            return {"operator": str(step.verb), "version": VERSIONS[step.verb], "query": step.text}
         case Verb.UNION:
             return {"operator": "union", "version": VERSIONS[step.verb]}
         case Verb.TEST:
@@ -86,7 +87,7 @@ def _body(
         "reads": dict(columns.reads),
     }
     if operator.seeded:
-        body["seed"] = spec.seed
+        body["seed"] = step.seed(spec.seed)
     body |= models_body(step, {model: _asked(backends[model]) for model in step.models_by_role.values()})
     if columns.sides:
         body["with"] = {side: dict(read.reads) for side, read in columns.sides.items()}
@@ -147,14 +148,16 @@ def _inputs(step: Step, columns: Columns) -> dict[str, str]:
     inputs: dict[str, str] = {}
     for side, read in columns.sides.items():
         inputs |= {f"with.{side}.{what}": owner for what, owner in _rows_of(step.sides[side], read.owners).items()}
-    if len(step.sources) == 1 and step.verb is not Verb.SQL:
+    queries = step.verb in (Verb.SQL, Verb.UNTIL)
+    if len(step.sources) == 1 and not queries:
         return inputs | _rows_of(step.sources[0], columns.owners)
-    for i, table in enumerate(step.sources):
-        label = table if step.verb is Verb.SQL else str(i)  # a query names its tables, a union only orders them
+    read = step.read_names() if queries else ((table, table) for table in step.sources)
+    for i, (name, table) in enumerate(read):
+        label = name if queries else str(i)  # a query names its tables, a union only orders them
         inputs[f"{label}.rows"] = table
-        for name, owner in columns.owners.items():
-            if name.startswith(f"{table}.") and owner != table:
-                inputs[f"{label}.columns.{name.removeprefix(f'{table}.')}"] = owner
+        for column, owner in columns.owners.items():
+            if column.startswith(f"{name}.") and owner != table:
+                inputs[f"{label}.columns.{column.removeprefix(f'{name}.')}"] = owner
     return inputs
 
 
@@ -163,6 +166,10 @@ def _rows_of(table: str, owners: Mapping[str, str]) -> dict[str, str]:
 
 
 def _needs(step: Step, inputs: Mapping[str, str], names: set[str]) -> tuple[str, ...]:
-    """The steps that it reads, and the tests of other tables that it stands on: a failed test stops what follows."""
-    gates = (f"{table}.tests" for table in (*step.sources, *step.sides.values()) if table != step.table)
+    """The steps that it reads, the tests of other tables that it stands on, and in a round the question before it.
+
+    A failed test stops what follows.
+    """
+    gates = [f"{table}.tests" for table in (*step.sources, *step.sides.values()) if table != step.table]
+    gates += [] if step.round is None else [f"{STOP_RULE}@{step.round - 1}"]
     return tuple(dict.fromkeys([*inputs.values(), *(gate for gate in gates if gate in names)]))

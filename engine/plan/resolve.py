@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 
 from engine.operator import Kind
 from engine.plan.rewards import reward_steps
+from engine.plan.rounds import in_turn, stop_steps
 from engine.plan.steps import Step, Verb
 from engine.registry import operator
 from engine.spec.nodes import ScoreNode, Spec, TableNode, TrainedNode
@@ -20,6 +21,7 @@ def resolve(spec: Spec) -> list[Step]:
     """All steps of a spec (which `load_spec` has found free of cycles and unknown names)."""
     graph = {name: (*table.inputs, *_beside(table), *_trained(spec, table)) for name, table in spec.tables.items()}
     graph |= {name: (*model.data, *_stands_on(spec, model)) for name, model in spec.trained.items()}
+    graph = in_turn(spec, graph)
     return [step for name in TopologicalSorter(graph).static_order() for step in _steps(spec, name)]
 
 
@@ -44,7 +46,9 @@ def _stands_on(spec: Spec, model: TrainedNode) -> list[str]:
 
 
 def _steps(spec: Spec, name: str) -> Iterator[Step]:
-    return _model_steps(spec.trained[name]) if name in spec.trained else _table_steps(spec.tables[name])
+    if name in spec.trained:
+        return _model_steps(spec.trained[name])
+    return _table_steps(spec.tables[name]) if name in spec.tables else stop_steps(spec, name)
 
 
 def _model_steps(model: TrainedNode) -> Iterator[Step]:
@@ -114,6 +118,7 @@ def _table_steps(table: TableNode) -> Iterator[Step]:
         mapping=table.columns,
         text=table.source or table.sql,
         tags=frozenset(table.tags),
+        names=table.names,
         begins=begins,
     )
     for i, score in enumerate(table.scores):

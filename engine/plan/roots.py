@@ -20,7 +20,7 @@ def roots_data(step: Step, limit: int | None) -> dict[str, Any]:
     assert step.operator is not None
     assert step.operator.roots is not None
     rows = step.operator.roots(step.params)
-    return {"of": step.operator.name, "rows": rows if limit is None else min(rows, limit)}
+    return {"of": step.maker, "rows": rows if limit is None else min(rows, limit)}
 
 
 def root_rows(body: Mapping[str, Any]) -> pa.Table:

@@ -5,7 +5,7 @@ Running, explaining and pruning all walk these dataclasses, so a plan can't say 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,8 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from engine.model import Backend
+from engine.names import ROUND, round_of
 from engine.operator import Kind, Operator, Params
 from engine.relation import Relation
+from engine.schema import draw
 from engine.spec.nodes import DataTest, Spec
 
 
@@ -30,6 +32,7 @@ class Verb(StrEnum):
     ROOTS = "roots"  # rows that have nothing but an id, for a generator that needs no `from`
     TEST = "test"  # the data tests of a table
     TRAIN = Kind.TRAIN.value
+    UNTIL = "until"  # whether more rounds follow
 
 
 class Status(StrEnum):
@@ -64,6 +67,7 @@ class Step:
     text: str | None = None  # the path of a source, the query of a sql table
     tests: tuple[DataTest, ...] = ()
     tags: frozenset[str] = frozenset()
+    names: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)  # what a query calls its sources
     begins: bool = False  # a generator without `from`: its rows have no parents
     rewards: tuple[Step, ...] = ()  # what the build gives a trainer as it runs; no steps of the plan, see `rewards`
 
@@ -72,6 +76,29 @@ class Step:
         """The models that are asked, each once."""
         asked = [*self.models_by_role.values(), *(name for reward in self.rewards for name in reward.models)]
         return tuple(dict.fromkeys(asked))
+
+    @property
+    def round(self) -> int | None:
+        """The round that it belongs to; None outside of rounds."""
+        return round_of(self.name)
+
+    def seed(self, seed: int) -> int:
+        """The seed of its draws, from the spec's: another one in each round, whatever number of rounds there is."""
+        return seed if self.round is None else draw(seed, ROUND, self.round) >> 32  # 31 bits: any library takes them
+
+    @property
+    def maker(self) -> str:
+        """The operator's name as it enters the ids of the rows that it makes: a row of each round is another one."""
+        assert self.operator is not None
+        return self.operator.name if self.round is None else f"{self.operator.name}@{self.round}"
+
+    def read_names(self) -> Iterator[tuple[str, str]]:
+        """What a query reads: each table, after its name there, which of all rounds is told by its number."""
+        for name, nodes in self.names.items():
+            if isinstance(nodes, str):
+                yield name, nodes
+            else:
+                yield from ((f"{name}@{number}", node) for number, node in enumerate(nodes, start=1))
 
     @property
     def label(self) -> str:

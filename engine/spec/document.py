@@ -39,6 +39,8 @@ class Document:
     text: str = field(repr=False)
     root: Node = field(repr=False)
     problems: tuple[Problem, ...] = ()
+    written: dict[Keys, tuple[Keys, ...]] = field(default_factory=dict, repr=False)
+    """Of nodes that stand nowhere as such: where the spec writes them, what has the last word first (see `rounds`)."""
 
     @classmethod
     def read(cls, path: Path) -> Document:
@@ -74,10 +76,28 @@ class Document:
         """The document's plain values; `BROKEN` stands where a problem was reported."""
         return self.root.value
 
+    def as_written(self, path: Keys) -> Keys:
+        """The path as the file has it: `rounds.tables.kept.from` for `tables.kept@2.from`."""
+        known = self.written.get(path[:2])
+        if known is None:
+            return path
+        paths = [(*begin, *path[2:]) for begin in known]
+        return next((path for path in paths if self._holds(path)), paths[-1])
+
+    def _holds(self, path: Keys) -> bool:
+        """Whether something stands at `path`."""
+        node = self.root
+        for step in path:
+            entry = _child(node, step)
+            if entry is None:
+                return False
+            node = entry.node
+        return True
+
     def place(self, path: Keys, of: Part = "value") -> Place:
         """Where the key or value at `path` begins; of a path that isn't there, the key of its nearest ancestor."""
         line, column, node = self.root.line, self.root.column, self.root
-        for step in path:
+        for step in self.as_written(path):
             entry = _child(node, step)
             if entry is None:
                 of = "key"

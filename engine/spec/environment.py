@@ -76,6 +76,8 @@ class Reader:
 def may_hold_secret(path: Keys) -> bool:
     """Whether the value at `path` is kept out of fingerprints, manifests and messages: a model's key and address."""
     match path:
+        case ("rounds", "change", _, *inside) | ("rounds", *inside) if inside[:1] == ["models"]:
+            return may_hold_secret(tuple(inside))
         case ("models", _, "api_key" | "base_url") | ("run", "endpoints", _):
             return True
     return False

@@ -124,6 +124,25 @@ class RunForm(Form):
     endpoints: dict[str, Text] | Absent = _key("A model's name: the address to use instead of its own.")
 
 
+class ChangeForm(Form):
+    """What is different in one round: of its nodes, the keys that have other values there."""
+
+    round: Count | Absent = _key("The round, counted from 1.")
+    models: dict[str, dict[str, Any]] | Absent = _key("Models by name; keys that are not named stay as they are.")
+    tables: dict[str, dict[str, Any]] | Absent = _key("Tables by name; keys that are not named stay as they are.")
+
+
+class RoundsForm(Form):
+    """Nodes that repeat: each becomes a node `name@1`, `name@2` and so on."""
+
+    count: Count | Absent = _key("How many rounds there are, at most where there is a stop rule.")
+    first: dict[str, Text | None] | Absent = _key("What `name@previous` means in round 1; null for nothing.")
+    until: Text | Absent = _key("A SELECT of one boolean over the rounds so far; where it is true, no round follows.")
+    change: list[Any] | Absent = _key("What is different in some rounds.")
+    models: dict[str, Any] | Absent = _key("Models by name, made anew in each round.")
+    tables: dict[str, Any] | Absent = _key("Tables by name, made anew in each round.")
+
+
 class SpecForm(Form):
     """A Setwright spec."""
 
@@ -133,5 +152,6 @@ class SpecForm(Form):
     description: str | Absent = _key("What it is for.")
     models: dict[str, Any] | Absent = _key("Models by name.")
     tables: dict[str, Any] | Absent = _key("Tables by name.")
+    rounds: dict[str, Any] | Absent = _key("Tables and models that repeat, each round after the other.")
     handoffs: dict[str, Any] | Absent = _key("What can be handed over to trainers elsewhere, by name.")
     run: dict[str, Any] | Absent = _key("How to run; never part of a fingerprint.")

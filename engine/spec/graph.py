@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.errors import Place
+from engine.names import bare
+from engine.spec.loop import UnclearError
 from engine.spec.queries import check_expressions, read_queries
 from engine.spec.scope import Scope, SqlText
 from engine.spec.sql_walk import Reading
@@ -21,12 +23,30 @@ def read_sql(scope: Scope) -> None:
     for sql, name, place in _read(scope.queries, read_queries, scope):
         if "." in name or "/" in name:
             scope.problems.add(sql.path, f"{quoted(name)} is a file; let a source table read it", place=place)
-        elif scope.is_table(name, sql.path, place):
-            scope.edges[sql.table][name] = (sql.path, place)
+        else:
+            _bind(sql, name, place, scope)
     for sql, name, place in _read(scope.test_queries, read_queries, scope):
-        if name != sql.table:
-            scope.problems.add(sql.path, f"a test sees no table but its own, {sql.table}: {quoted(name)}", place=place)
+        own = bare(sql.table)
+        if name != own:
+            scope.problems.add(sql.path, f"a test sees no table but its own, {own}: {quoted(name)}", place=place)
     _read(scope.expressions, check_expressions, scope)
+
+
+def _bind(sql: SqlText, name: str, place: Place, scope: Scope) -> None:
+    """Find the table, or the tables of all rounds, that a name in a query means."""
+    try:
+        meaning = scope.loop.in_query(name, sql.table)
+    except UnclearError as e:
+        scope.problems.add(sql.path, str(e), place=place)
+        return
+    if meaning is None:
+        nothing = f"{name} is nothing in round 1; name under rounds.first a table that stands in for it"
+        scope.problems.add(sql.path, nothing, place=place)
+        return
+    nodes = (meaning,) if isinstance(meaning, str) else meaning
+    if all(scope.is_table(node, sql.path, place) for node in nodes):
+        scope.edges[sql.table] |= dict.fromkeys(nodes, (sql.path, place))
+        scope.names.setdefault(sql.table, {})[name] = meaning
 
 
 def _read(texts: list[SqlText], read: Callable[[Sequence[str]], list[Reading]], scope: Scope) -> Named:

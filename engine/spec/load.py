@@ -16,13 +16,15 @@ from engine.errors import SpecError, did_you_mean
 from engine.spec.composer import Keys, dotted
 from engine.spec.document import Document
 from engine.spec.environment import Reader
-from engine.spec.forms import NAME, SPEC_NAME, VERSION, ModelForm, RunForm, SpecForm
+from engine.spec.forms import NAME, SPEC_NAME, VERSION, ModelForm, RoundsForm, RunForm, SpecForm
 from engine.spec.graph import check_cycles, read_sql
 from engine.spec.handoffs import read_handoffs
 from engine.spec.models import check_address, read_model
-from engine.spec.nodes import ModelNode, RunOptions, Spec, TableNode, TrainedNode
-from engine.spec.problems import Problems
+from engine.spec.nodes import ModelNode, Rounds, RunOptions, Spec, TableNode, TrainedNode
+from engine.spec.problems import Problems, once
+from engine.spec.rounds import KINDS, read_rounds, unroll
 from engine.spec.scope import Head, Scope
+from engine.spec.stop_rule import ask_stop_rule, stop_rules, wait_for_stop_rule
 from engine.spec.tables import read_table
 from engine.spec.trained import read_trained, served_by
 from engine.spec.validate import read_form
@@ -44,22 +46,33 @@ def load_spec(path: Path) -> Spec:
         SetwrightError: there is no such file, or it can't be read.
         SpecError: the spec is wrong; everything that is wrong with it is listed.
     """
-    document = Document.read(path)
+    return _read(Document.read(path), path, None)
+
+
+def ended_after(spec: Spec, rounds: int) -> Spec:
+    """The spec as it is where its stop rule has ended the rounds: as if it had never counted more of them."""
+    return _read(spec.document, spec.file, rounds)
+
+
+def _read(document: Document, path: Path, built: int | None) -> Spec:
     problems = Problems(document)
     data = document.data if "${" not in document.text else Reader(problems, os.environ).read(document.data)
     form = read_form(SpecForm, data, (), "a spec", problems)
     assert form is not None, "a document is a mapping"
+    rounds = read_rounds(form, problems)
     _check_head(form, problems)
+    _check_names(form, rounds, problems)
+    form, loop = unroll(form, rounds, built, problems)
     run = _read_run(form, problems)
-    _check_names(form, problems)
     forms = _model_forms(form, problems)
     heads, models = _read_models(forms, run, path.parent, problems)
-    scope = Scope(problems, heads, form.tables or {})
+    scope = Scope(problems, heads, form.tables or {}, loop)
     trained = _read_trained(forms, run, scope)
+    ask_stop_rule(rounds, scope)
     tables = _read_tables(form, scope)
     handoffs = read_handoffs(form, scope)
     if problems.found:
-        raise SpecError(problems.found)
+        raise SpecError(once(problems.found))
     return Spec(
         version=1,
         name=str(form.name),
@@ -69,6 +82,7 @@ def load_spec(path: Path) -> Spec:
         trained=trained,
         tables=tables,
         handoffs=handoffs,
+        rounds=Rounds(loop.count, loop.built, stop_rules(rounds, scope)),
         run=run,
         file=path,
         document=document,
@@ -84,7 +98,7 @@ def _check_head(form: SpecForm, problems: Problems) -> None:
         problems.add(("name",), "missing (a spec needs it)")
     elif form.name is not None and not re.fullmatch(SPEC_NAME, form.name):
         problems.add(("name",), "a name is made of a-z, 0-9, _ and -, and begins with a letter")
-    if not form.tables and not form.broken("tables") and not problems.reported(("tables",)):
+    if not form.tables and form.rounds is None and not form.broken("tables") and not problems.reported(("tables",)):
         problems.add(("tables",), "a spec has at least one table")
 
 
@@ -106,12 +120,13 @@ def _read_run(form: SpecForm, problems: Problems) -> RunOptions:
     return RunOptions(**{key: value for key, value in run if value is not None})
 
 
-def _check_names(form: SpecForm, problems: Problems) -> None:
-    """Tables and models share one namespace, with the catalog's views in it."""
+def _check_names(form: SpecForm, rounds: RoundsForm | None, problems: Problems) -> None:
+    """Tables and models share one namespace, those of rounds and the catalog's views in it."""
     first: dict[str, Keys] = {}
-    paths = [("models", name) for name in form.models or {}] + [("tables", name) for name in form.tables or {}]
+    paths: list[Keys] = [(kind, name) for kind in KINDS for name in getattr(form, kind) or {}]
+    paths += [("rounds", kind, name) for kind in KINDS for name in getattr(rounds, kind, None) or {}]
     for path in sorted(paths, key=lambda path: problems.document.place(path, "key")):
-        name = path[1]
+        name = str(path[-1])
         if not re.fullmatch(NAME, name):
             problems.add(path, "a name is made of a-z, 0-9 and _, and begins with a letter", of="key")
         elif name in VIEWS:
@@ -164,12 +179,10 @@ def _read_trained(forms: Mapping[str, ModelForm | None], run: RunOptions, scope:
 def _read_tables(form: SpecForm, scope: Scope) -> dict[str, TableNode]:
     found = {name: read_table(name, data, scope) for name, data in (form.tables or {}).items()}
     read_sql(scope)
+    wait_for_stop_rule(scope)
     check_cycles(scope)
     nodes = [node for node in found.values() if node is not None]
-    return {node.name: replace(node, inputs=_tables_of(node.name, scope)) for node in nodes}
-
-
-def _tables_of(node: str, scope: Scope) -> tuple[str, ...]:
-    """The tables whose rows a node works on; side tables are none of them."""
-    beside = scope.beside.get(node, ())
-    return tuple(name for name in scope.edges[node] if name in scope.tables and name not in beside)
+    return {
+        node.name: replace(node, inputs=scope.tables_of(node.name), names=scope.names.get(node.name, {}))
+        for node in nodes
+    }

@@ -117,6 +117,7 @@ class TableNode:
     """A table. `operator` and `params` belong to generate and select; a source has params alone, a query neither.
 
     `inputs` are the tables that it reads, each once: those of `from` in their order, or those that the query names.
+    `names` says what a query calls them, where that is not the table's name; of all rounds, the first comes first.
     """
 
     name: str
@@ -125,6 +126,7 @@ class TableNode:
     source: str | None = None
     sql: str | None = None
     inputs: tuple[str, ...] = ()
+    names: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)  # role -> model
     sides: Mapping[str, str] = field(default_factory=dict)  # side table -> the spec's table
     params: Params | None = None
@@ -134,6 +136,28 @@ class TableNode:
     description: str | None = None
     tags: tuple[str, ...] = ()
     owner: str | None = None
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """The question whether more rounds follow a round, as a step `name` after it; `inputs` and `names` as of a table."""
+
+    name: str
+    sql: str
+    inputs: tuple[str, ...]
+    names: Mapping[str, str | tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The rounds of a spec: `built` of `count` are among its nodes, fewer where a stop rule is known to have ended them.
+
+    `stop_rules` are asked after each of them but the last that may be.
+    """
+
+    count: int = 0
+    built: int = 0
+    stop_rules: tuple[StopRule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +186,7 @@ class Spec:
     trained: Mapping[str, TrainedNode]
     tables: Mapping[str, TableNode]
     handoffs: Mapping[str, HandoffNode]
+    rounds: Rounds
     run: RunOptions
     file: Path
     document: Document = field(repr=False)
@@ -172,4 +197,4 @@ class Spec:
 
     def problem(self, path: Keys, message: str, of: Part = "value") -> Problem:
         """A problem that is found only after the spec was loaded, with a key or value of its file."""
-        return Problem(self.place(path, of), dotted(path), message)
+        return Problem(self.place(path, of), dotted(self.document.as_written(path)), message)

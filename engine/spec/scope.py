@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from engine.errors import Place, did_you_mean
 from engine.model import Backend
+from engine.names import bare, round_of
 from engine.spec.composer import Keys
+from engine.spec.loop import Loop
 from engine.spec.problems import Problems
 from engine.spec.values import quoted
 
@@ -26,7 +28,7 @@ class Head:
 
 @dataclass(frozen=True)
 class SqlText:
-    """SQL of the spec and where it stands: the query of a table, or an expression among an operator's params."""
+    """SQL of the spec and where it stands: a query of a table (or stop rule), or an expression among params."""
 
     path: Keys
     text: str
@@ -44,7 +46,9 @@ class Scope:
     problems: Problems
     models: dict[str, Head]
     tables: Collection[str]  # in the order of the spec
+    loop: Loop = field(default_factory=Loop)
     edges: dict[str, dict[str, tuple[Keys, Place]]] = field(default_factory=dict)
+    names: dict[str, dict[str, str | tuple[str, ...]]] = field(default_factory=dict)
     beside: dict[str, set[str]] = field(default_factory=dict)  # the edges of a node that are side tables alone
     queries: list[SqlText] = field(default_factory=list)
     test_queries: list[SqlText] = field(default_factory=list)
@@ -71,20 +75,27 @@ class Scope:
         if self.models[model].trained:
             self.edges[node].setdefault(model, (path, self.problems.document.place(path)))
 
+    def tables_of(self, node: str) -> tuple[str, ...]:
+        """The tables whose rows a node works on; side tables are none of them."""
+        beside = self.beside.get(node, ())
+        return tuple(name for name in self.edges[node] if name in self.tables and name not in beside)
+
     def is_model(self, name: str, path: Keys) -> bool:
         """Whether there is such a model; a problem at `path` where there isn't."""
         if name not in self.models:
-            self.problems.add(path, self._unknown("model", name, self.models, self.tables))
+            self.problems.add(path, self._unknown("model", name, self.models, self.tables, path))
         return name in self.models
 
     def is_table(self, name: str, path: Keys, place: Place | None = None) -> bool:
         """Whether there is such a table; a problem at `path`, or at a place within it, where there isn't."""
         if name not in self.tables:
-            message = self._unknown("table", name, self.tables, self.models)
+            message = self._unknown("table", name, self.tables, self.models, path)
             self.problems.add(path, message, place=place)
         return name in self.tables
 
-    def _unknown(self, kind: str, name: str, known: Collection[str], others: Collection[str]) -> str:
+    def _unknown(self, kind: str, name: str, known: Collection[str], others: Collection[str], path: Keys) -> str:
         if name in others:
             return f"{quoted(name)} is a {'table' if kind == 'model' else 'model'}, not a {kind}"
-        return f"unknown {kind} {quoted(name)}{did_you_mean(name, known)}"
+        inside = len(path) > 1 and round_of(str(path[1])) is not None
+        written = {bare(node) + ("@last" if "@" in node and not inside else "") for node in known}
+        return f"unknown {kind} {quoted(name)}{did_you_mean(name, written)}"

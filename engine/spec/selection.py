@@ -1,6 +1,7 @@
 """dbt's selection language on the names of a graph's nodes.
 
-    a            the node            +a  a+      with all that it reads, with all that reads it
+    a            the node, or all rounds of what repeats (one of them: a@2, a@last)
+    +a  a+       with all that it reads, with all that reads it
     2+a+1        at most so far      @a          with all that reads it, and all that those read
     tag:x        nodes of a tag      curat*      nodes by pattern (`*`, `?`, `[...]`)
 
@@ -69,7 +70,7 @@ def _named(name: str, graph: Edges, tags: Mapping[str, frozenset[str]]) -> set[s
         found = {node for node in graph if fnmatchcase(node, name)}
         missing = f"no node matches {name!r}"
     else:
-        found = {name} & graph.keys()
+        found = {name} & graph.keys() or {node for node in graph if bare(node) == name}
         missing = f"there is no node {name!r}{did_you_mean(name, graph)}"
     if not found:
         raise SetwrightError(missing)

@@ -7,6 +7,7 @@ each (`Functions`).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
 CLOCK = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
 """What reads the clock and, in SQL, stands without parentheses like a column."""
 
+_OF_ROUNDS = re.compile(r"\w+@(previous|last|\d+)")
 _ALONE = "SQL sees the tables of the spec alone"
 _OTHER_ROWS = "needs other rows than the one at hand; compute it in a sql table"
 
@@ -97,14 +99,23 @@ class QueryVisitor:
     def refuse_syntax(self, error: dict[str, Any], instead: str) -> None:
         """Note what DuckDB's parser says of a text that it can't read; `instead` of its words on statements."""
         position = int(error.get("position", 0))
+        unquoted = self._unquoted_round(position)
         if error["error_type"] != "parser":
             fault = Fault(instead)
+        elif unquoted is not None:
+            fault = Fault(f'write "{unquoted[0]}" in double quotes', unquoted.start())
         elif position > self._before + len(self._text):  # it stumbled over what was put behind the text
             end = self._offset(self._before + len(self._text))
             fault = Fault("the expression is unfinished, or has a parenthesis too many", end)
         else:
             fault = Fault(f"DuckDB: {error['error_message']}", self._offset(position))
         self.reading.faults.append(fault)
+
+    def _unquoted_round(self, position: int) -> re.Match[str] | None:
+        """The name of a node of rounds over whose @ the parser has stumbled."""
+        at = self._offset(position)
+        names = _OF_ROUNDS.finditer(self._text.decode()) if at is not None else ()
+        return next((name for name in names if name.start() <= at < name.end()), None)
 
     def _definitions(self, entries: list[dict[str, Any]], hidden: frozenset[str]) -> frozenset[str]:
         """Visit what WITH defines; each definition sees those before it, and itself where it is recursive."""

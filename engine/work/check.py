@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import duckdb
 import pyarrow as pa
 
+from engine.names import bare
 from engine.relation import view_sql
 from engine.sandbox import sandbox, seal
 from engine.schema import ID_FIELDS
@@ -26,9 +27,9 @@ def run_tests(job: Job) -> Result:
     con = sandbox(job.store.home)
     try:
         for name, relation in job.relations.items():
-            con.execute(f'CREATE VIEW "{name}" AS {view_sql(job.store, relation)}')
+            con.execute(f'CREATE VIEW "{bare(name)}" AS {view_sql(job.store, relation)}')
         seal(con)
-        rows = [_outcome(con, job.planned.step.table, test) for test in job.planned.step.tests]
+        rows = [_outcome(con, bare(job.planned.step.table), test) for test in job.planned.step.tests]
     finally:
         con.close()
     table = pa.Table.from_pylist(rows, schema=RESULTS)

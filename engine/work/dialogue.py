@@ -130,10 +130,10 @@ def _write(job: Job, part: OpenPart, result: Result) -> None:
 
 def _children(job: Job, part: OpenPart) -> pa.Table:
     """The new rows of a part's rows, in the order of their parents."""
-    name = job.operator.name
-    label = f"generate: {name}"
+    maker = job.planned.step.maker
+    label = f"generate: {job.operator.name}"
     rows = [
-        {**child, ROW_ID: child_row_id(parent, name, k), PARENT_ID: parent}
+        {**child, ROW_ID: child_row_id(parent, maker, k), PARENT_ID: parent}
         for parent, children in zip(part.ids.to_pylist(), part.answers, strict=True)
         for k, child in enumerate(children or ())
     ]

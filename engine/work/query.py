@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 
 from engine.errors import SetwrightError
 from engine.plan.sql import keeps_order
-from engine.relation import Reader, view_sql
-from engine.sandbox import sandbox, seal
+from engine.relation import Reader
 from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID, digest, empty_table
 from engine.sourcing.ids import RowIds
 from engine.store import PART_ROWS
 from engine.work.job import Job, Result
+from engine.work.rounds import sealed
 
 
 def run_sql(job: Job) -> Result:
@@ -28,11 +28,8 @@ def run_sql(job: Job) -> Result:
     """
     query = job.planned.step.text
     assert query is not None
-    con = sandbox(job.store.home, threads=1)
+    con = sealed(job, threads=1)
     try:
-        for name, relation in job.relations.items():
-            con.execute(f'CREATE VIEW "{name}" AS {view_sql(job.store, relation)}')
-        seal(con)
         batches = con.sql(query).to_arrow_reader(PART_ROWS)
         tables = _with_ids(batches, job.planned.name)
         if not keeps_order(query):

@@ -11,12 +11,20 @@ from engine.work.dialogue import dialogue
 from engine.work.job import Job, Result, Runner
 from engine.work.query import run_sql, run_union
 from engine.work.roots import make_roots
+from engine.work.rounds import ask_stop_rule
 from engine.work.score import score_awaited, score_vector
 from engine.work.select import select
 from engine.work.source import read_source
 from engine.work.train import train
 
-WHOLE = {Verb.SELECT: select, Verb.SQL: run_sql, Verb.UNION: run_union, Verb.TEST: run_tests, Verb.ROOTS: make_roots}
+WHOLE = {
+    Verb.SELECT: select,
+    Verb.SQL: run_sql,
+    Verb.UNION: run_union,
+    Verb.TEST: run_tests,
+    Verb.ROOTS: make_roots,
+    Verb.UNTIL: ask_stop_rule,
+}
 """The verbs that make their result as a whole, on a worker thread."""
 
 

@@ -92,6 +92,11 @@ KINDS = [
     r"models\.\w+ \(use: \w+\) does not offer \w+, which generate: \w+ needs",
     r"missing \(.* needs a model that offers",
     r"select: \w+ asks no model",
+    r"generate: \w+ asks several models; name them under models \(",
+    r"generate: \w+ asks one model; name it under model",
+    r"generate: \w+ has no role .* \(did you mean",
+    r"select: \w+ reads no side table .* \(did you mean",
+    r"missing \(.* reads .* of such a side table\)",
     # rewards
     "a reward is a mapping that has one of: use, score, sql",
     r"rewards: more than one is called \w+; weights: mean nothing",

@@ -6,11 +6,12 @@ every trainer has stands in `run`, what is its own in a file by its name, and ho
 
 from trainers.config.dpo import DpoConfig
 from trainers.config.pama import PamaConfig
+from trainers.config.rank import RankConfig
 from trainers.config.read import from_params, to_params
 from trainers.config.run import RunConfig
 from trainers.config.sft import SftConfig
 
-__all__ = ["CONFIGS", "DpoConfig", "PamaConfig", "RunConfig", "SftConfig", "from_params", "to_params"]
+__all__ = ["CONFIGS", "DpoConfig", "PamaConfig", "RankConfig", "RunConfig", "SftConfig", "from_params", "to_params"]
 
-CONFIGS: dict[str, type[RunConfig]] = {kind.trainer: kind for kind in (SftConfig, DpoConfig, PamaConfig)}
+CONFIGS: dict[str, type[RunConfig]] = {kind.trainer: kind for kind in (SftConfig, DpoConfig, PamaConfig, RankConfig)}
 """By the names of the trainers."""

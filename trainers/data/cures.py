@@ -12,11 +12,15 @@ CURES = {
     "seam": "move the white space that ends the prompt or the header to the beginning of the answer, or the other way "
     "round, in the rows or in the template",
     "over_long": "raise params.max_length, leave the rows out by a filter, or set over_long: drop or truncate "
-    "(preferences: truncate_prompt)",
+    "(preferences, rankings: truncate_prompt)",
     "cut_answer": "raise params.max_length, or set over_long: drop",
     "cut_to_nothing": "raise params.max_length, or set over_long: drop",
-    "empty_answer": "leave the rows out by a filter, or set bad_pairs: drop",
-    "same_answers": "leave the rows out by a filter, or set bad_pairs: drop",
+    "empty_answer": "leave the rows out by a filter, or set bad_pairs: drop (rankings: bad_rows: drop)",
+    "same_answers": "leave the rows out by a filter, or set bad_pairs: drop (rankings: bad_rows: drop)",
+    "bad_ranking": "let train_ranking hold the indices of two responses or more, each once, the best one first; leave "
+    "other rows out by a filter, or set bad_rows: drop",
+    "bad_rewards": "give each response a reward that agrees with train_ranking, or set bad_rows: drop, or "
+    "reward_gaps: false",
     "no_label": "leave the rows out by a filter",
     "cut_prompt": "raise params.max_length, or set over_long: drop",
     "long_answer": "raise params.max_length, or leave the rows out by a filter",

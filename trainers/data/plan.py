@@ -19,7 +19,7 @@ import pyarrow as pa
 from trainers.config import RunConfig
 from trainers.data.batches import Batch, Integers, lay_out
 from trainers.data.packing import best_fit
-from trainers.data.rows import Tokens
+from trainers.data.rows import Tokens, runs
 
 FORWARD_TOKENS = {"cpu": 2048, "cuda": 8192}
 """Tokens of a forward pass when `micro_batch_size` isn't given: what a CPU's caches, and a GPU's memory, take well."""
@@ -45,16 +45,23 @@ class Window:
 class Plan:
     """Steps of a whole run, from the lengths of the rows.
 
-    `together` rows that follow each other in the data are one item (a pair of answers, say): they are shuffled, packed
-    and batched as one. A pack holds `together * max_length` tokens.
+    Rows that follow each other in the data may be one item (the answers to one prompt, say): it is shuffled, packed and
+    batched as a whole. A pack holds as many tokens as the largest item may have.
     """
 
-    def __init__(self, tokens: Tokens, config: RunConfig, seed: int, device: str = "cpu", together: int = 1) -> None:
-        self.tokens, self.config, self.seed, self.together = tokens, config, seed, together
+    def __init__(
+        self, tokens: Tokens, config: RunConfig, seed: int, device: str = "cpu", together: int | Integers = 1
+    ) -> None:
+        """`together`: how many rows are an item, one number for all or one of each, `[items]`."""
+        self.tokens, self.config, self.seed = tokens, config, seed
         self.row_ids: pa.Array = pa.concat_arrays(tokens.row_ids.chunks)
         self.lengths = np.diff(tokens.offsets)
         self.targets = targets_of(tokens)
-        self.capacity = together * config.max_length
+        self.sizes = _sizes(together, len(self.lengths))
+        """Rows of each item, `[items]`."""
+        self.firsts = np.cumsum(self.sizes) - self.sizes
+        """The first row of each item, `[items]`."""
+        self.capacity = int(self.sizes.max(initial=1)) * config.max_length
         self.micro_batch_size = config.micro_batch_size or max(1, FORWARD_TOKENS.get(device, 2048) // self.capacity)
         self._epoch: tuple[int, Integers, Integers] = (-1, np.empty(0, np.int64), np.zeros(1, np.int64))
         self.packs = len(self._packs(0)[1]) - 1
@@ -108,15 +115,20 @@ class Plan:
     def _packs(self, epoch: int) -> tuple[Integers, Integers]:
         """Rows of an epoch in pack order and where packs start; a shuffle before packing mixes rows of one length."""
         if self._epoch[0] != epoch:
-            lengths = self.lengths.reshape(-1, self.together).sum(axis=1)
+            lengths = np.add.reduceat(self.lengths, self.firsts)
             items = np.random.default_rng([self.seed, epoch, 0]).permutation(len(lengths))
             starts = np.arange(len(items) + 1, dtype=np.int64)
             if self.config.packing:
                 order, starts = best_fit(lengths[items], self.capacity)
                 items = items[order]
-            rows = (items[:, None] * self.together + np.arange(self.together)).reshape(-1)
-            self._epoch = (epoch, rows, starts * self.together)
+            sizes = self.sizes[items]
+            ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+            self._epoch = (epoch, runs(self.firsts[items], sizes), ends[starts])
         return self._epoch[1:]
+
+
+def _sizes(together: int | Integers, rows: int) -> Integers:
+    return np.full(rows // together, together, np.int64) if isinstance(together, int) else together
 
 
 def targets_of(tokens: Tokens) -> Integers:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
-from trainers.config import DpoConfig, PamaConfig, RunConfig, SftConfig
+from trainers.config import DpoConfig, PamaConfig, RankConfig, RunConfig, SftConfig
 from trainers.data.conversations import Conversations
 from trainers.data.encoder import Texts
 from trainers.data.folder import Handoff, record_batches
 from trainers.data.preferences import Preferences
 from trainers.data.prompts import Prompts
+from trainers.data.rankings import Rankings
 from trainers.data.rows import TokenReport, Tokens, joined
 from trainers.data.template import load_tokenizer
 from trainers.errors import HandoffError
@@ -75,6 +76,8 @@ def _reader(tokenizer: PreTrainedTokenizerFast, config: RunConfig) -> Reader:
         return Preferences(tokenizer, config)
     if isinstance(config, PamaConfig):
         return Prompts(tokenizer, config)
+    if isinstance(config, RankConfig):
+        return Rankings(tokenizer, config)
     assert isinstance(config, SftConfig)
     return Conversations(tokenizer, config)
 

@@ -140,7 +140,7 @@ def _facts(trainer: Trainer, policy: Policy) -> dict[str, Any]:
     plan = trainer.plan
     return {
         "steps": plan.steps,
-        "rows": len(plan.lengths) // plan.together,
+        "rows": len(plan.sizes),
         "tokens": int(plan.lengths.sum()),
         "target_tokens": int(plan.targets.sum()),
         "packs": plan.packs,

@@ -1,4 +1,4 @@
-"""What objectives have in common that look at whole answers: log-probabilities of rows, and a report of them."""
+"""What the losses of preferences have in common: log-probabilities of answers beside those of a reference."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from torch import Tensor
 from trainers.config import DpoConfig
 from trainers.data.batches import Batch
 from trainers.data.plan import Plan, Window
-from trainers.loop.objective import ROWS, Figures, Floats, Objective, Report
+from trainers.data.preferences import answers_of
+from trainers.loop.objective import ROWS, Figures, Floats
 from trainers.losses.preference import Answers, rewards
 from trainers.model.policy import Policy, Scored
+from trainers.objectives.items import OfItems, mean
 
 if TYPE_CHECKING:
     from trainers.loop.metrics import StepRecord
@@ -28,8 +30,8 @@ COLLAPSE = 5.0
 """Nats by which an answer has become unlikelier that the model was to learn."""
 
 
-class OfAnswers(Objective):
-    """A loss of items, averaged over the window; an item has `plan.together` rows, an answer each."""
+class OfAnswers(OfItems):
+    """A loss of pairs, or of single answers (KTO); each answer is a row."""
 
     rows = pa.schema([*ROWS, *((name, pa.float32()) for name in ("loss", "reward_chosen", "reward_rejected"))])
 
@@ -37,6 +39,7 @@ class OfAnswers(Objective):
         """`reference`: log-probability of each row's answer, `[rows]`."""
         super().__init__(plan)
         self.config, self.reference = config, torch.from_numpy(reference).to(device)
+        self.together = len(answers_of(config))
 
     @abstractmethod
     def losses(self, answers: Answers, rows: Tensor) -> Tensor:
@@ -46,33 +49,18 @@ class OfAnswers(Objective):
     def learnt(self, record: StepRecord) -> float | None:
         """Mean log-ratio of the answers that the step wanted more of, if there were any."""
 
-    def weights(self, window: Window) -> Floats:
-        """What the loss of each row's item counts."""
-        return np.full(len(window.rows), self.plan.together / len(window.rows))
-
     def loss(self, policy: Policy, hidden: Tensor, batch: Batch) -> Scored:
         """See `Objective`."""
         nll, hits = policy.token_nll(hidden, batch.targets)
         logp, tokens = -batch.by_row(nll.double()), batch.by_row(torch.ones_like(nll))
         losses = self.losses(Answers(logp, self.reference[batch.rows], tokens), batch.rows)
-        loss = (losses * batch.weights[:: self.plan.together]).sum()
+        loss = (losses * batch.weights[:: self.together]).sum()
         return Scored(loss.float(), nll.detach(), hits)
 
     def answers(self, window: Window, nll: Floats) -> tuple[Tensor, Answers]:
         """The window's rows, `[k]`, and what was found of their answers."""
         rows, tokens = torch.from_numpy(window.rows), torch.from_numpy(self.plan.targets[window.rows])
         return rows, Answers(torch.from_numpy(-nll), self.reference.cpu()[rows], tokens)
-
-    def of_items(self, window: Window, columns: dict[str, pa.Array], figures: Figures) -> Report:
-        """A report of the window's items."""
-        together = self.plan.together
-        return Report(
-            tokens=int(self.plan.lengths[window.rows].sum()),
-            row_ids=self.plan.row_ids.take(pa.array(window.rows[::together])),
-            n_tokens=self.plan.targets[window.rows].reshape(-1, together).sum(axis=1),
-            columns=columns,
-            figures=figures,
-        )
 
     def concerns(self, records: Sequence[StepRecord]) -> list[tuple[str, str]]:
         """Answers to be learnt that become unlikelier and unlikelier: margins grow, and the model forgets to speak."""
@@ -97,8 +85,3 @@ def summary(chosen: Answers, rejected: Answers, config: DpoConfig) -> Figures:
     better, worse = figures["rewards/chosen"], figures["rewards/rejected"]
     figures["rewards/margins"] = None if better is None or worse is None else better - worse
     return figures
-
-
-def mean(values: Tensor) -> float | None:
-    """The mean, or None of nothing."""
-    return float(values.mean()) if len(values) else None

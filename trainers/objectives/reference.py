@@ -45,11 +45,10 @@ def check(policy: Policy, plan: Plan, recorded: Floats, device: torch.device) ->
     Raises:
         HandoffError: they are of another reference; the message names the rows that are farthest off.
     """
-    items = np.unique(np.linspace(0, len(plan.lengths) // plan.together - 1, CHECKED).astype(np.int64))
-    members = items[:, None] * plan.together + np.arange(plan.together)
-    segments, nothing = np.arange(plan.together), np.zeros(plan.together)
-    batches = (lay_out(plan.tokens, of_item, [plan.together], segments, nothing) for of_item in members)
-    rows = members.reshape(-1)
+    items = np.unique(np.linspace(0, len(plan.sizes) - 1, CHECKED).astype(np.int64))
+    members = [first + np.arange(plan.sizes[item]) for item, first in zip(items, plan.firsts[items], strict=True)]
+    batches = (lay_out(plan.tokens, of, [len(of)], np.arange(len(of)), np.zeros(len(of))) for of in members)
+    rows = np.concatenate(members)
     own = log_probabilities(policy, batches, len(plan.lengths), device).cpu().numpy()[rows]
     off = np.abs(own - recorded[rows]) / plan.targets[rows]
     if (off > TOLERANCE[policy.dtype]).any():

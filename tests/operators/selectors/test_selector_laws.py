@@ -20,11 +20,12 @@ CASES = {
     "filter": lambda _: {"where": "x"},
     "length_following": lambda _: {},
     "magpie": lambda k: {"preset": "none", "distance_above": 0.1, "longest": k},
+    "novelty": lambda k: {"max_similarity": k / 10},
     "random": lambda k: {"k": k},
     "top_k": lambda k: {"k": k, "by": "x"},
 }
-UNBOUNDED = {"filter", "length_following"}
-"""They keep whatever meets a condition, in the table's order."""
+UNBOUNDED = {"filter", "length_following", "novelty"}
+"""They keep whatever meets a condition; all but novelty in the table's order."""
 
 
 def given_table(drawn):
@@ -39,6 +40,7 @@ def given_table(drawn):
             "required_length": score,
             "response_length": score,
             "response": pa.array(ids, pa.string()),
+            "text": pa.array([x and f"a {x}" for x in ids], pa.string()),
             "where": pa.array(conditions, pa.bool_()),
             "embedding": pa.array(embeddings, pa.list_(pa.float32(), 2)),
         }

@@ -68,6 +68,27 @@ def test_rows_of_an_item_stay_together(packing):
     assert packing == (plan.packs < 30)
 
 
+@pytest.mark.parametrize("packing", [True, False])
+def test_items_may_have_different_numbers_of_rows(packing):
+    sizes = np.array([2, 5, 3, 1, 4] * 6)
+    firsts = np.cumsum(sizes) - sizes
+    config = SftConfig(max_length=20, batch_size=4, packing=packing)
+    plan = Plan(random_rows(int(sizes.sum()), 20), config, 1, together=sizes)
+    assert plan.capacity == 100
+    seen = []
+    for window in map(plan.window, range(plan.steps)):
+        for start, end in zip(window.starts[:-1], window.starts[1:], strict=True):
+            members = window.rows[start:end].tolist()
+            assert plan.lengths[members].sum() <= 100
+            while members:
+                item = firsts.tolist().index(members[0])
+                assert members[: sizes[item]] == list(range(firsts[item], firsts[item] + sizes[item]))
+                seen.append(item)
+                members = members[sizes[item] :]
+    assert sorted(seen) == list(range(len(sizes)))
+    assert packing == (plan.packs < len(sizes))
+
+
 def test_what_is_known_by_target_is_summed_by_row():
     (batch,) = passes_of(plan := planned(random_rows(9, 20), micro_batch_size=9), plan.window(0))
     values = torch.rand(len(batch.targets))
