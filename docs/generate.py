@@ -89,6 +89,13 @@ def score_keys() -> str:
     return _keys(ScoreForm)
 
 
+def rounds_keys() -> str:
+    """The keys of `rounds`."""
+    from engine.spec.forms import RoundsForm
+
+    return _keys(RoundsForm)
+
+
 def handoff_keys() -> str:
     """The keys of a hand-off."""
     from engine.spec.forms import HandoffForm
@@ -148,7 +155,7 @@ def _at_target(key: str | None, only: Sequence[Any] | None) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "tree": tree, "commands": commands, "spec-keys": spec_keys, "model-keys": model_keys, "table-keys": table_keys,
-    "score-keys": score_keys, "handoff-keys": handoff_keys,
+    "score-keys": score_keys, "rounds-keys": rounds_keys, "handoff-keys": handoff_keys,
     "run-keys": run_keys, "tests": test_kinds, "source-params": source_params,
     "operators": operators, "targets-sft": partial(targets, "sft"), "targets-dpo": partial(targets, "dpo"),
 }  # fmt: skip

@@ -25,7 +25,7 @@ from engine.errors import ExitCode
 from engine.ledger import Ledger
 from engine.names import round_of
 from engine.plan import make_plan
-from engine.plan.steps import Plan, Verb
+from engine.plan.steps import ASKED, Estimate, Plan, Verb
 from engine.progress import Monitor, State
 from engine.run import Build
 from engine.spec.load import ended_after
@@ -40,10 +40,12 @@ RECORD = pa.schema(
         "selected": pa.int64(), "rejects": pa.int64(), "failed": pa.int64(), "calls_sent": pa.int64(),
         "calls_cached": pa.int64(), "calls_failed": pa.int64(), "tokens_in": pa.int64(), "tokens_out": pa.int64(),
         "seconds": pa.float64(), "started": pa.timestamp("us", tz="UTC"), "fingerprint": pa.string(),
-        "relation": pa.string(),
+        "relation": pa.string(), "planned_calls_low": pa.int64(), "planned_calls_high": pa.int64(),
+        "planned_tokens_in_low": pa.int64(), "planned_tokens_in_high": pa.int64(),
+        "planned_tokens_out_low": pa.int64(), "planned_tokens_out_high": pa.int64(),
     }
 )  # fmt: skip
-"""The catalog's `builds`: one row for each step of each build."""
+"""The catalog's `builds`: one row for each step of each build. A plan's upper bound is null where none was known."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def build(
     with store.lock(f"setwright build {spec.file}", wait):
         ledger = Ledger(home)
         try:
-            plan = make_plan(spec, store, selection=selection, limit=limit)
+            plan = make_plan(spec, store, selection=selection, limit=limit, ledger=ledger)
 
             def replan(rounds: int) -> Plan:
                 return make_plan(ended_after(spec, rounds), store, selection=selection, limit=limit)
@@ -179,7 +181,15 @@ def _row(job: Build, name: str) -> dict[str, Any]:
         "tokens_in": tally.tokens_in, "tokens_out": tally.tokens_out, "seconds": progress.seconds,
         "started": None if progress.started is None else int(progress.started * 1e6),
         "fingerprint": job.identities.get(name), "relation": None if relation is None else json.dumps(relation),
+        **_planned(job.plan.steps[name].estimate),
     }  # fmt: skip
+
+
+def _planned(estimate: Estimate) -> dict[str, int | None]:
+    """What the plan said before the build."""
+    spans = {what: getattr(estimate, what) for what in ASKED}
+    lows = {f"planned_{what}_low": int(span.low) for what, span in spans.items()}
+    return lows | {f"planned_{what}_high": None if s.high is None else int(s.high) for what, s in spans.items()}
 
 
 def _outcome(facts: dict[str, Any]) -> str:

@@ -8,15 +8,14 @@ is built under the identity that this gives. How a verb does its work stands in 
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from engine.calls import Asker, Gate
 from engine.errors import ExitCode, SetwrightError, StoreError
 from engine.fingerprint import effective, fingerprint
+from engine.garbage import rare_collections
 from engine.ledger import Ledger
 from engine.plan.prune import last_manifest
 from engine.plan.steps import Plan, Planned, Status, Step, Verb, relation_of
@@ -86,7 +85,7 @@ class Build:
                 group.create_task(self._after_needs(planned, ended))
 
     def _end_rounds(self, last: int) -> Plan:
-        """The plan of what stands on the rounds, now that the stop rule has ended them: as if no more had been meant."""
+        """The plan of what stands on the rounds, now that the stop rule has ended them: as if no more were meant."""
         shorter = self.replan(last)
         self.plan = replace(shorter, steps={**self.plan.steps, **shorter.steps})
         return shorter
@@ -98,9 +97,8 @@ class Build:
         try:
             blocked = self._blocked(planned)
             if self._is_left_out(planned):
-                self.monitor.end(
-                    planned.name, State.STOPPED, f"the stop rule ended the rounds after {self._last_round}"
-                )
+                why = f"the stop rule ended the rounds after {self._last_round}"
+                self.monitor.end(planned.name, State.STOPPED, why)
             elif blocked:
                 self.monitor.end(planned.name, State.SKIPPED, blocked)
             else:
@@ -236,24 +234,6 @@ class Build:
     def relation(self, table: str) -> Relation:
         """A table as it stands now."""
         return relation_of(self.plan.steps, self.identities, table)
-
-
-@contextmanager
-def rare_collections() -> Iterator[None]:
-    """Let the cycle collector look rarely, and not at what was there before.
-
-    Thousands of rows in flight are a million live objects; looking through them again and again took a fifth of the
-    time of a call, and they are freed by counting references.
-    """
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
 
 
 def _first(error: Exception) -> Exception:

@@ -41,6 +41,7 @@ def environment(monkeypatch):
         "OPENAI_BASE_URL": "http://localhost:8000/v1",
         "TEACHER": "teacher",
         "JUDGE": "judge",
+        "TARGET": str(EMBEDDED),
         "LONG_ROWS": "data/long_rows.jsonl",
         "CHAT": "data/instructions.jsonl",
         **dict.fromkeys(
@@ -57,8 +58,11 @@ def load(name: str) -> Spec:
 
 
 def test_all_of_them_are_found_and_every_recipe_has_a_twin():
-    assert len(FOUND) == 17
-    names = ("alpaca", "curate", "deita_scorer", "dpo", "long_output", "magpie_deita", "pama", "quickstart", "respond")
+    assert len(FOUND) == 25
+    names = (
+        "alpaca", "codeclm", "curate", "cyclealign", "deita_scorer", "dpo", "i_sheep", "long_output", "magpie_deita",
+        "pama", "quickstart", "respond", "ultraprompt",
+    )  # fmt: skip
     assert [f"{name}.yaml" for name in names] == RECIPES
     assert sorted({*RECIPES, *map(twin, RECIPES)}) == FOUND
 
@@ -105,8 +109,8 @@ def shape(spec: Spec) -> dict[str, object]:
     """What a spec does, without its models, files and numbers."""
     return {
         name: (
-            table.verb, table.operator, table.inputs, table.model, dict(table.columns),
-            [(score.operator, score.model, dict(score.columns)) for score in table.scores],
+            table.verb, table.operator, table.inputs, dict(table.models), dict(table.sides), dict(table.columns),
+            [(score.operator, dict(score.models), dict(score.sides), dict(score.columns)) for score in table.scores],
             [(test.name, test.columns, test.severity) for test in table.tests],
         )
         for name, table in spec.tables.items()

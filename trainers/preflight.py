@@ -21,7 +21,7 @@ import numpy as np
 from trainers.config import CONFIGS, DpoConfig, RankConfig, RunConfig, from_params
 from trainers.data.cures import CURES
 from trainers.data.folder import Handoff, open_handoff, record_hashes, write_atomically
-from trainers.data.items import sizes
+from trainers.data.items import item_sizes
 from trainers.data.preferences import answers_of
 from trainers.data.recorded import references
 from trainers.data.rows import NAMED
@@ -190,7 +190,7 @@ def _of_rows(code: str, message: str, tokens: Tokens, rows: np.ndarray) -> Probl
 
 def _examples(tokens: Tokens, config: RunConfig, tokenizer: PreTrainedTokenizerFast) -> Iterator[Example]:
     """The first rows of the data, answer by answer."""
-    places = (place for size in sizes(tokens)[:EXAMPLES] for place in range(size))
+    places = (place for size in item_sizes(tokens)[:EXAMPLES] for place in range(size))
     for row, place in enumerate(places):
         yield _example(tokens, row, _answer(config, place), tokenizer)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainers.config import RankConfig
 from trainers.data.batches import Batch, Integers
-from trainers.data.items import sizes
+from trainers.data.items import item_sizes
 from trainers.data.plan import Plan, Window
 from trainers.data.rankings import rewards_of
 from trainers.data.tokens import tokenise
@@ -94,7 +94,7 @@ def objective(given: Given[RankConfig]) -> Ranked:
     """The loss that the configuration names, on the rows of the folder."""
     config = given.config
     tokens, _ = tokenise(given.handoff, given.tokenizer, config)
-    plan = Plan(tokens, config, given.handoff.seed, given.accelerator.device.type, together=sizes(tokens))
+    plan = Plan(tokens, config, given.handoff.seed, given.accelerator.device.type, together=item_sizes(tokens))
     return Ranked(plan, config, rewards_of(given.handoff, tokens) if config.reward_gaps else None)
 
 

@@ -1,4 +1,4 @@
-"""`setwright plan`: what a build would do, why, and the model calls that it would make."""
+"""`setwright plan`: what a build would do, why, and the model calls and tokens that it would take."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.cli.figures import counted, ends, tokens
 from engine.cli.options import Command, home_option, json_option, spec_argument
-from engine.cli.text import columns, count, echo_json
+from engine.cli.text import columns, echo_json
 
 if TYPE_CHECKING:
     from engine.plan.steps import Plan, Planned
@@ -34,28 +35,31 @@ def command(spec: Path, selection: str | None, limit: int | None, home: Path, as
         if ledger is not None:
             ledger.close()
     if as_json:
-        echo_json({"spec": plan.spec.name, "steps": [_record(s) for s in plan.steps.values()]})
+        total = dict(zip(("calls", "tokens_in", "tokens_out"), map(ends, plan.total), strict=True))
+        echo_json({"spec": plan.spec.name, "total": total, "steps": [_record(s) for s in plan.steps.values()]})
     else:
         click.echo(render(plan))
 
 
 def render(plan: Plan) -> str:
     """The plan as aligned text, with a line of totals."""
-    rows = [
-        (s.name, s.step.label, s.status, _figure(s.estimate.rows, s.estimate.exact), _calls(s), "; ".join(s.why))
-        for s in plan.steps.values()
-    ]
-    table = columns(("step", "does", "status", "rows in", "calls", "why"), rows, right=(3, 4))
+    rows = [(s.name, s.step.label, s.status, *_figures(s), "; ".join(s.why)) for s in plan.steps.values()]
+    header = ("step", "does", "status", "rows in", "calls", "tokens in", "tokens out", "why")
+    table = columns(header, rows, right=(3, 4, 5, 6))
     return f"{table}\n\n{_totals(plan)}{_rounds(plan)}"
 
 
+def _figures(s: Planned) -> tuple[str, str, str, str]:
+    own = s.estimate
+    asked = (counted(own.calls), tokens(own.tokens_in), tokens(own.tokens_out)) if s.step.models else ("", "", "")
+    return counted(own.rows), *asked
+
+
 def _totals(plan: Plan) -> str:
-    asking = [s.estimate for s in plan.pending() if s.estimate.calls != 0]
-    known = sum(e.calls or 0 for e in asking)
-    about = "" if all(e.exact for e in asking) else "about "
-    total = f"{len(plan.pending())} of {len(plan.steps)} steps to build, {about}{known:,} model calls"
-    unknown = sum(e.calls is None for e in asking)
-    return total + (f", and those of {unknown} steps whose rows aren't known yet" if unknown else "")
+    pending = len(plan.pending())
+    calls, tokens_in, tokens_out = plan.total
+    asked = f"{pending} of {len(plan.steps)} steps to build, {counted(calls)} model calls"
+    return asked if calls.high == 0 else f"{asked}, {tokens(tokens_in)} tokens in, {tokens(tokens_out)} tokens out"
 
 
 def _rounds(plan: Plan) -> str:
@@ -63,20 +67,13 @@ def _rounds(plan: Plan) -> str:
     rounds = plan.spec.rounds
     if rounds.built < rounds.count:
         return f"\nthe stop rule ended the rounds after {rounds.built} of {rounds.count}"
-    return f"\nthe stop rule may end the rounds before the last of {rounds.count}" if rounds.stop_rules else ""
-
-
-def _figure(n: int | None, exact: bool) -> str:
-    return count(n) if exact or n is None else f"~{n:,}"
-
-
-def _calls(s: Planned) -> str:
-    calls = s.estimate.calls
-    return "" if not s.step.models else _figure(calls, s.estimate.exact or calls == 0)
+    asks = any(s.step.verb == "until" for s in plan.pending())
+    return f"\nthe stop rule may end the rounds before the last of {rounds.count}" if asks else ""
 
 
 def _record(s: Planned) -> dict[str, Any]:
     return {
         "step": s.name, "does": s.step.label, "status": s.status, "why": list(s.why), "fingerprint": s.fingerprint,
-        "needs": list(s.needs), "rows_in": s.estimate.rows, "calls": s.estimate.calls, "exact": s.estimate.exact,
+        "needs": list(s.needs), "rows_in": ends(s.estimate.rows), "calls": ends(s.estimate.calls),
+        "tokens_in": ends(s.estimate.tokens_in), "tokens_out": ends(s.estimate.tokens_out), "exact": s.estimate.exact,
     }  # fmt: skip

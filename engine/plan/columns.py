@@ -9,22 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import duckdb
 import pyarrow as pa
 
 from engine.errors import Problem, did_you_mean
 from engine.model import Backend
-from engine.names import ROUND, bare
+from engine.names import ROUND
 from engine.needs import MODEL, Reads
+from engine.plan.queries import query_columns, test_columns
 from engine.plan.rewards import reward_columns
-from engine.plan.rounds import schemas_read, wrong_answer
-from engine.plan.sql import as_query, columns_read, first_line, read_ahead, result_schema, unbound
+from engine.plan.sql import as_query, read_ahead, unbound
 from engine.plan.steps import Columns, Step, Verb
 from engine.plan.views import Column, View, named, schema_of, score_columns
 from engine.relation import PICK_COLUMNS
 from engine.schema import ID_FIELDS, PARENT_ID, ROW_ID, VERDICT
 from engine.spec.data_tests import Sql
-from engine.spec.nodes import DataTest, Spec
+from engine.spec.nodes import Spec
 
 
 @dataclass
@@ -64,11 +63,11 @@ class ColumnsPass:
             case Verb.SOURCE:
                 return Columns(writes={f.name: f.type for f in self.peek(step) if f.name not in (ROW_ID, PARENT_ID)})
             case Verb.SQL | Verb.UNTIL:
-                return self._sql(step)
+                return query_columns(self, step)
             case Verb.UNION:
                 return self._union(step)
             case Verb.TEST:
-                return self._tests(step)
+                return test_columns(self, step)
             case Verb.ROOTS:
                 return Columns()
             case _:
@@ -168,26 +167,6 @@ class ColumnsPass:
                 given = step.params is not None and name in step.params.model_fields_set
                 self.problem(step, ("params", name) if given else (), f"{name}: {failures[text, schema]}")
 
-    def _sql(self, step: Step) -> Columns | None:
-        assert step.text is not None
-        at = ("sql",) if step.verb is Verb.SQL else ()
-        try:
-            schema = result_schema(step.text, schemas_read(step, self.views))
-        except duckdb.Error as e:
-            self.problem(step, at, first_line(e))
-            return None
-        wrong = wrong_answer(schema) if step.verb is Verb.UNTIL else ""
-        if wrong:
-            self.problem(step, at, wrong)
-        mentioned = columns_read(step.text)
-        owners = {
-            f"{label}.{name}": column.owner
-            for label, table in step.read_names()
-            for name, column in self.views[table].items()
-            if mentioned is None or name.lower() in mentioned
-        }
-        return Columns(owners=owners, writes={f.name: f.type for f in schema if f.name not in (ROW_ID, PARENT_ID)})
-
     def _union(self, step: Step) -> Columns | None:
         """All columns of all inputs; a column must have one type wherever it occurs."""
         writes: dict[str, pa.DataType] = {}
@@ -200,32 +179,6 @@ class ColumnsPass:
                         step, (), f"column {name!r} is {writes[name]} in one table and {column.type} in {table}"
                     )
         return Columns(owners=owners, writes={n: t for n, t in writes.items() if n not in (ROW_ID, PARENT_ID)})
-
-    def _tests(self, step: Step) -> Columns:
-        view = self.views[step.table]
-        owners: dict[str, str] = {}
-        for test in step.tests:
-            if isinstance(test.args, Sql):
-                owners |= self._query_owners(step, test)
-            for name in test.columns:
-                if name in view:
-                    owners[name] = view[name].owner
-                else:
-                    hint = did_you_mean(name, view)
-                    self.problems.append(self.spec.problem(test.path, f"{step.table} has no column {name!r}{hint}"))
-        return Columns(owners=owners)
-
-    def _query_owners(self, step: Step, test: DataTest) -> dict[str, str]:
-        """The columns that a `sql` test mentions."""
-        assert isinstance(test.args, Sql)
-        view = self.views[step.table]
-        try:
-            result_schema(test.args.query, {bare(step.table): schema_of(view)})
-        except duckdb.Error as e:
-            self.problems.append(self.spec.problem(test.path, first_line(e)))
-            return {}
-        mentioned = columns_read(test.args.query)
-        return {name: c.owner for name, c in view.items() if mentioned is None or name.lower() in mentioned}
 
     def _check_new(self, step: Step, writes: Mapping[str, pa.DataType], view: View) -> None:
         for name in writes.keys() & (view.keys() | {ROW_ID, PARENT_ID}):

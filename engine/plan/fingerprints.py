@@ -151,8 +151,8 @@ def _inputs(step: Step, columns: Columns) -> dict[str, str]:
     queries = step.verb in (Verb.SQL, Verb.UNTIL)
     if len(step.sources) == 1 and not queries:
         return inputs | _rows_of(step.sources[0], columns.owners)
-    read = step.read_names() if queries else ((table, table) for table in step.sources)
-    for i, (name, table) in enumerate(read):
+    tables = step.read_names() if queries else zip(step.sources, step.sources, strict=True)
+    for i, (name, table) in enumerate(tables):
         label = name if queries else str(i)  # a query names its tables, a union only orders them
         inputs[f"{label}.rows"] = table
         for column, owner in columns.owners.items():

@@ -9,12 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-import pyarrow as pa
-
-from engine.names import all_rounds, round_of
-from engine.plan.sql import result_schema
+from engine.names import round_of
 from engine.plan.steps import Planned, Step, Verb
-from engine.plan.views import View, schema_of
 from engine.spec.nodes import Spec
 from engine.spec.stop_rule import PATH
 from engine.store import Store
@@ -36,30 +32,6 @@ def stop_steps(spec: Spec, name: str) -> Iterator[Step]:
     """The step that asks whether more rounds follow."""
     rule = next(rule for rule in spec.rounds.stop_rules if rule.name == name)
     yield Step(name, Verb.UNTIL, name, rule.inputs, PATH, text=rule.sql, names=rule.names)
-
-
-def schemas_read(step: Step, views: Mapping[str, View]) -> dict[str, pa.Schema]:
-    """The columns of what a query reads, by the names that it has for it.
-
-    Raises:
-        duckdb.Error: a column has types in several rounds that don't go together.
-    """
-    found = {}
-    for name, nodes in step.names.items():
-        if isinstance(nodes, str):
-            found[name] = schema_of(views[nodes])
-        else:
-            together = all_rounds((number, f'FROM "{node}"') for number, node in enumerate(nodes, start=1))
-            found[name] = result_schema(together, {node: schema_of(views[node]) for node in nodes})
-    return found
-
-
-def wrong_answer(schema: pa.Schema) -> str:
-    """Why a query is no stop rule; nothing where it is one."""
-    if len(schema) == 1 and pa.types.is_boolean(schema.field(0).type):
-        return ""
-    given = ", ".join(f"{field.name} ({field.type})" for field in schema)
-    return f"a stop rule gives one boolean, and this gives {given}"
 
 
 def ended(planned: Mapping[str, Planned], store: Store) -> int | None:

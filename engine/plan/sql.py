@@ -16,6 +16,9 @@ import pyarrow as pa
 from engine.schema import digest, empty_table
 from engine.spec.queries import parse
 
+MULTIPLYING = frozenset({"unnest", "unlist", "generate_series", "range", "regexp_split_to_table"})
+"""Functions that make several rows of one."""
+
 _documents: dict[str, dict[str, Any]] = {}
 
 
@@ -100,6 +103,35 @@ def keeps_order(query: str) -> bool:
     return bool(plain and node["from_table"]["type"] == "BASE_TABLE" and not node["group_expressions"])
 
 
+def filters(query: str) -> bool:
+    """Whether a query is a plain pick of one table's rows, so that it may keep a like share of further rows."""
+    document = _parsed(query)
+    if document["error"]:
+        return False
+    node = document["statements"][0]["node"]
+    plain = node["type"] == "SELECT_NODE" and not node["cte_map"]["map"] and node["from_table"]["type"] == "BASE_TABLE"
+    if not plain or any(node[clause] for clause in ("group_expressions", "having", "qualify", "sample")):
+        return False
+    functions = {n["function_name"] for n in _walk({"list": node["select_list"]}) if n.get("class") == "FUNCTION"}
+    orders = all(modifier["type"] == "ORDER_MODIFIER" for modifier in node["modifiers"])
+    return orders and not functions & (_aggregates() | MULTIPLYING)
+
+
+def multiplies(query: str) -> bool:
+    """Whether a query may give more rows than the tables that it names have together."""
+    document = _parsed(query)
+    if document["error"]:
+        return True
+    tables: list[str] = []
+    for node in _walk(document):
+        if node.get("type") in ("JOIN", "TABLE_FUNCTION", "PIVOT", "RECURSIVE_CTE_NODE"):
+            return True
+        if node.get("function_name") in MULTIPLYING or len(node.get("group_sets") or ()) > 1:
+            return True
+        tables += [node["table_name"].lower()] if node.get("type") == "BASE_TABLE" else []
+    return len(tables) > len(set(tables))
+
+
 def as_query(expression: str) -> str:
     """The query that `columns_read` takes for an expression."""
     return f"SELECT ({expression}\n) FROM given"
@@ -149,6 +181,12 @@ def _walk(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
             stack += [item for item in value.values() if isinstance(item, dict | list)]
         else:
             stack += [item for item in value if isinstance(item, dict | list)]
+
+
+@cache
+def _aggregates() -> frozenset[str]:
+    query = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
+    return frozenset(name for (name,) in _connection().execute(query).fetchall())
 
 
 @cache

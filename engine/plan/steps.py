@@ -15,6 +15,7 @@ import pyarrow as pa
 from engine.model import Backend
 from engine.names import ROUND, round_of
 from engine.operator import Kind, Operator, Params
+from engine.plan.spans import NOTHING, UNKNOWN, Span, total
 from engine.relation import Relation
 from engine.schema import draw
 from engine.spec.nodes import DataTest, Spec
@@ -128,11 +129,21 @@ class Columns:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Rows that a step will read and calls that it will make. None is unknown; `exact` tells a count from a guess."""
+    """Rows that a step will read, calls that it will make, and their tokens; spans that are to hold the truth."""
 
-    rows: int | None = None
-    calls: int | None = None
-    exact: bool = True
+    rows: Span = UNKNOWN
+    calls: Span = NOTHING
+    tokens_in: Span = NOTHING
+    tokens_out: Span = NOTHING
+
+    @property
+    def exact(self) -> bool:
+        """Whether rows and calls are counts."""
+        return self.rows.exact and self.calls.exact
+
+
+ASKED = ("calls", "tokens_in", "tokens_out")
+"""What of an estimate is summed over steps."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +195,12 @@ class Plan:
     backends: Mapping[str, Backend]
     handed_over: Mapping[str, Mapping[str, str]]
     limit: int | None = None  # rows of each source at most
+
+    @property
+    def total(self) -> tuple[Span, Span, Span]:
+        """Calls, tokens in and tokens out of all steps."""
+        sums = [total(getattr(s.estimate, what) for s in self.steps.values()) for what in ASKED]
+        return sums[0], sums[1], sums[2]
 
     def pending(self) -> list[Planned]:
         """The steps that a build will run."""

@@ -15,7 +15,18 @@ from engine.needs import MODEL
 from engine.operator import Kind
 from engine.registry import backend, backend_names, operator, operator_names
 from engine.spec.data_tests import DATA_TESTS
-from engine.spec.forms import NAME, HandoffForm, ModelForm, RunForm, ScoreForm, SpecForm, TableForm, TestForm
+from engine.spec.forms import (
+    NAME,
+    ChangeForm,
+    HandoffForm,
+    ModelForm,
+    RoundsForm,
+    RunForm,
+    ScoreForm,
+    SpecForm,
+    TableForm,
+    TestForm,
+)
 from engine.spec.tables import VERBS, source_params
 
 Schema = dict[str, Any]
@@ -40,9 +51,11 @@ def json_schema() -> Schema:
         "minProperties": 1,
     }
     properties["handoffs"] |= {"propertyNames": {"pattern": f"^{NAME}$"}, "additionalProperties": _handoff(defs)}
+    properties["rounds"] = _rounds(defs)
     properties["run"] = _of(RunForm, "run", defs)
     spec |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A Setwright spec"}
-    return spec | {"required": ["version", "name", "tables"], "$defs": defs}
+    spec["anyOf"] = [{"required": ["tables"]}, {"required": ["rounds"]}]
+    return spec | {"required": ["version", "name"], "$defs": defs}
 
 
 def _model(defs: dict[str, Schema]) -> Schema:
@@ -79,6 +92,17 @@ def _table(defs: dict[str, Schema]) -> Schema:
     for kind in (Kind.GENERATE, Kind.SELECT):
         _operators(kind, schema, defs)
     return schema
+
+
+def _rounds(defs: dict[str, Schema]) -> Schema:
+    """Rounds hold models and tables as a spec does; what changes in one of them is any part of a node."""
+    schema, change = _of(RoundsForm, "rounds", defs), _of(ChangeForm, "change", defs)
+    for kind in ("models", "tables"):
+        node = {"$ref": f"#/properties/{kind}/additionalProperties"}
+        schema["properties"][kind] |= {"propertyNames": {"pattern": f"^{NAME}$"}, "additionalProperties": node}
+    schema["properties"]["tables"]["minProperties"] = 1
+    schema["properties"]["change"]["items"] = change | {"required": ["round"]}
+    return schema | {"required": ["count", "tables"]}
 
 
 def _handoff(defs: dict[str, Schema]) -> Schema:

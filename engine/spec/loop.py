@@ -13,7 +13,7 @@ from engine.names import STOP_RULE, bare, round_of
 from engine.spec.values import quoted
 
 Meaning = str | tuple[str, ...] | None
-"""A node; in SQL also the nodes of all rounds, the first of them first; None where `first` says that there is nothing."""
+"""A node; in SQL also the nodes of all rounds in their order; None where `first` says that there is nothing."""
 
 
 class UnclearError(Exception):

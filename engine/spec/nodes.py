@@ -140,7 +140,7 @@ class TableNode:
 
 @dataclass(frozen=True)
 class StopRule:
-    """The question whether more rounds follow a round, as a step `name` after it; `inputs` and `names` as of a table."""
+    """The question whether rounds follow another, as a step after it; `inputs` and `names` are as of a table."""
 
     name: str
     sql: str
@@ -150,9 +150,9 @@ class StopRule:
 
 @dataclass(frozen=True)
 class Rounds:
-    """The rounds of a spec: `built` of `count` are among its nodes, fewer where a stop rule is known to have ended them.
+    """The rounds of a spec: `built` of `count` are among its nodes, fewer where the stop rule has ended them.
 
-    `stop_rules` are asked after each of them but the last that may be.
+    `stop_rules` ask after each of them but the last that may be.
     """
 
     count: int = 0

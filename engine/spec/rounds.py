@@ -1,7 +1,7 @@
-"""Rounds are unrolled before any node is read: what repeats becomes a node `kept@2` of each round, in which every name
-is that of a node.
+"""Rounds are unrolled before any node is read: what repeats becomes a node of each round, `kept@2`.
 
-From there on, nodes of rounds are nodes like others. What is wrong with one is told where the spec writes it.
+Every name in it becomes that of a node, too. From there on, nodes of rounds are nodes like others. What is wrong with
+one is told where the spec writes it.
 """
 
 from __future__ import annotations
@@ -103,11 +103,11 @@ def _unroll(
     references = References(partial(loop.inside, number=number), problems)
     for kind in KINDS:
         for name, data in (getattr(rounds, kind) or {}).items():
-            node, written = f"{name}@{number}", [("rounds", kind, name)]
+            node = f"{name}@{number}"
+            written: tuple[Keys, ...] = (("rounds", kind, name),)
             for path, change in _of(changes, number, kind, name):
-                data = _merged(data, change)
-                written.insert(0, path)
-            problems.document.written[kind, node] = tuple(written)
+                data, written = _merged(data, change), (path, *written)
+            problems.document.written[kind, node] = written
             nodes[kind][node] = references.of(kind, data, (kind, node))
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from engine.errors import SetwrightError, did_you_mean
+from engine.names import bare
 
 _TERM = re.compile(r"(?P<at>@)?(?:(?P<up>\d*)\+)?(?P<name>[^@+][^+]*?)(?:\+(?P<down>\d*))?")
 

@@ -113,9 +113,8 @@ class QueryVisitor:
 
     def _unquoted_round(self, position: int) -> re.Match[str] | None:
         """The name of a node of rounds over whose @ the parser has stumbled."""
-        at = self._offset(position)
-        names = _OF_ROUNDS.finditer(self._text.decode()) if at is not None else ()
-        return next((name for name in names if name.start() <= at < name.end()), None)
+        at = self._offset(position) or 0
+        return next((name for name in _OF_ROUNDS.finditer(self._text.decode()) if at in range(*name.span())), None)
 
     def _definitions(self, entries: list[dict[str, Any]], hidden: frozenset[str]) -> frozenset[str]:
         """Visit what WITH defines; each definition sees those before it, and itself where it is recursive."""

@@ -18,10 +18,11 @@ ANSWER = pa.schema([*ID_FIELDS, ("stop", pa.bool_())])
 def sealed(job: Job, threads: int) -> duckdb.DuckDBPyConnection:
     """A connection that sees what the step's query reads, by the names that it has for it, and nothing else."""
     con = sandbox(job.store.home, threads=threads)
+    views = {node: view_sql(job.store, relation) for node, relation in job.relations.items()}
     for name, nodes in job.planned.step.names.items():
-        single = isinstance(nodes, str)
-        queries = [view_sql(job.store, job.relations[node]) for node in ([nodes] if single else nodes)]
-        con.execute(f'CREATE VIEW "{name}" AS {queries[0] if single else all_rounds(enumerate(queries, start=1))}')
+        rounds = [views[node] for node in nodes] if isinstance(nodes, tuple) else []
+        query = views[nodes] if isinstance(nodes, str) else all_rounds(enumerate(rounds, start=1))
+        con.execute(f'CREATE VIEW "{name}" AS {query}')
     seal(con)
     return con
 

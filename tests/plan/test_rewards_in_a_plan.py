@@ -6,6 +6,7 @@ import pytest
 from project import Project
 
 from engine.errors import SpecError
+from engine.plan.spans import Span, exactly
 
 SPEC = """
 models:
@@ -94,11 +95,13 @@ def test_a_classifier_is_its_weights_and_not_its_place(project):
 
 def test_the_calls_are_known_as_an_upper_bound(project):
     estimate = plan(project).steps["tuned"].estimate
-    assert (estimate.rows, estimate.calls, estimate.exact) == (5, 2 * 5 * 2, False)
+    apt = 16  # turns of a conversation that are scored, at most
+    assert (estimate.rows, estimate.calls, estimate.exact) == (exactly(5), Span(0, 2 * 5 * (1 + apt)), False)
     capped = plan(project, ("epochs: 2", "max_steps: 1, batch_size: 3".replace(", ", "\n      ")))
-    assert capped.steps["tuned"].estimate.calls == 2 * 3
+    assert capped.steps["tuned"].estimate.calls == Span(0, 3 * (1 + apt))
     filtered = ("asked: {source: data.jsonl, params: {shape: raw}}", "asked: {sql: SELECT * FROM talk}")
-    assert plan(project, filtered, ("length(prompt)", "length(response)")).steps["tuned"].estimate.calls is None
+    one = plan(project, filtered, ("length(prompt)", "length(response)"))
+    assert one.steps["tuned"].estimate.calls == Span(0, 2 * 1 * (1 + apt))
 
 
 def test_what_is_wrong_with_rewards_is_found_before_anything_runs(project):

@@ -21,7 +21,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from trainers.config import RankConfig  # noqa: E402
 from trainers.data.folder import Base, open_handoff  # noqa: E402
-from trainers.data.items import sizes  # noqa: E402
+from trainers.data.items import item_sizes  # noqa: E402
 from trainers.data.plan import Plan  # noqa: E402
 from trainers.data.rankings import rewards_of  # noqa: E402
 from trainers.data.tokens import load_tokenizer, tokenise  # noqa: E402
@@ -138,7 +138,7 @@ def windowed(folder, base, **params):
     handoff = open_handoff(folder)
     config = RankConfig(**{**handoff.params, **params})
     tokens, _ = tokenise(handoff, load_tokenizer(handoff.base, None), config)
-    plan = Plan(tokens, config, 3, together=sizes(tokens))
+    plan = Plan(tokens, config, 3, together=item_sizes(tokens))
     policy = build_policy(Base(str(base)), config, torch.device("cpu"), 400)
     objective = Ranked(plan, config, rewards_of(handoff, tokens) if config.reward_gaps else None)
     loss, window = 0.0, plan.window(0)

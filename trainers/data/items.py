@@ -51,7 +51,7 @@ class Items(Texts):
         return np.fromiter((len(answers) for _, answers in self.talks), np.int64, len(self.talks))
 
 
-def sizes(tokens: Tokens) -> Integers:
+def item_sizes(tokens: Tokens) -> Integers:
     """How many rows of tokens each row of the data has become, `[items]`: they follow each other under its id."""
     ends = pc.run_end_encode(tokens.row_ids.combine_chunks()).run_ends.to_numpy()
     return np.asarray(np.diff(ends, prepend=0), np.int64)

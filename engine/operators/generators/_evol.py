@@ -9,7 +9,7 @@ The texts of the prompts are in `_evol_prompts`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from engine.errors import RowError
-from engine.needs import Asks
+from engine.needs import Asks, tokens_in
 from engine.operator import Context, Params
 from engine.request import Sampling
 
@@ -32,6 +32,7 @@ WRITES = {
     "prompt": pa.string(),  # of the scorer that is to be trained
     "completion": pa.string(),  # the score as a digit
 }
+UNLIMITED = 4096  # tokens that a rewrite is taken to have at most where the model alone limits it
 _FIELD = re.compile(r"\{(\w+)\}")
 _LINE = re.compile(r"^[ \t*]*\[(?:Response )?(\d+)\][ \t*]*Score:[ \t*]*(\d+)(?![\d.,/]*\d)", re.MULTILINE)
 
@@ -82,9 +83,26 @@ class Ranking:
     retries: int
 
 
-def asks(params: EvolParams) -> list[Asks]:
-    """The rewrites, and a ranking that is read at once or asked for again."""
-    return [Asks((params.rounds + 1, params.rounds + 1 + params.retries))]
+def asks_with(evolve: str, operators: Mapping[str, str], ranks: str) -> Callable[[EvolParams], list[Asks]]:
+    """The rewrites, and a ranking that is read at once or asked for again, with prompts that a spec may replace."""
+
+    def asks(params: EvolParams) -> list[Asks]:
+        few, many = tokens_in(params.evolve or evolve)
+        methods = [tokens_in(text)[1] for text in (params.operators or operators).values()]
+        ranked = tokens_in(params.rank or ranks)
+        reply = None if params.max_tokens is None else (0, params.max_tokens)
+        longest = params.max_tokens or UNLIMITED
+        return [
+            Asks((params.rounds, params.rounds), prompt=(few, many + max(methods) + longest), reply=reply),
+            Asks((1, 1 + params.retries), prompt=(ranked[0], ranked[1] + params.rounds * longest), reply=reply),
+        ]
+
+    return asks
+
+
+def gives(params: EvolParams, rows: int) -> tuple[int, int]:
+    """The seed and its rewrites."""
+    return (params.rounds + 1) * rows, (params.rounds + 1) * rows
 
 
 async def chain_of(

@@ -45,6 +45,7 @@ class UltrapromptParams(Params):
     - `mode: online` asks a chat model for rewrites and takes its reply as it is; `offline` asks a rewriter that was
       trained on earlier trees and writes between marker lines.
     - `duplicates`: a rewrite that the tree already holds is kept, asked for again, or dropped with its iteration.
+    - A rewrite that is longer than `rewrite_max_tokens` has failed, an answer may be cut off at its bound.
     - A rewriting, and the root's simulation, is tried `tries` times in a row. `max_failures` are the failed tries and
       failed simulations that a tree survives (the published code has no such bound); one more ends it unfinished.
     - `on_failure`: a model that gives up fails the row, so that the next build goes on with the same tree; or the
@@ -70,7 +71,7 @@ class UltrapromptParams(Params):
     general: str = GENERAL
     prompts: UltrapromptPrompts = UltrapromptPrompts()
     rewrite_temperature: float | None = Field(None, ge=0)
-    rewrite_max_tokens: int | None = Field(None, ge=1)
+    rewrite_max_tokens: int = Field(4096, ge=1)
     response_temperature: float = Field(1.0, ge=0)
     response_max_tokens: int = Field(1024, ge=1)
     stop: list[str] = Field(default_factory=lambda: list(HEADERS))
@@ -119,21 +120,22 @@ def roles(params: UltrapromptParams) -> Mapping[str, Role]:
 
 
 def asks(params: UltrapromptParams) -> list[Asks]:
-    """A tree that grows whole takes the lower number of each; the upper one is not passed by any tree."""
+    """A tree that grows whole takes the lower number of each call; the upper one is not passed by any tree."""
     grown, failed = params.iterations, params.max_failures
     judged = ((grown + 1) * params.samples, (grown + failed + params.tries) * params.samples)
-    sentences = [tokens_in(text) for own in params.principles.values() for text in own.values()]
-    principle = (min(few for few, _ in sentences), max(many for _, many in sentences))
-    few, many = tokens_in(*params.rewrite_prompts)
-    answer = tokens_in(params.prompts.answer) if params.responder_form == "headers" else (0, 0)
-    rate = tokens_in(params.prompts.rate) if params.reward == "rating" else (0, 0)
-    longest = params.response_max_tokens
+    sentences = [sentence for own in params.principles.values() for sentence in own.values()]
+    shortest, longest = min(sentences, key=len), max(sentences, key=len)
+    rewrite, response = params.rewrite_max_tokens, params.response_max_tokens
+    few, many = tokens_in(*params.rewrite_prompts, shortest)[0], tokens_in(*params.rewrite_prompts, longest)[1]
+    answer = tokens_in(params.prompts.answer if params.responder_form == "headers" else "")
+    rate = tokens_in(params.prompts.rate if params.reward == "rating" else "")
     return [
-        Asks((grown, grown + failed), REWRITER, (few + principle[0], many + principle[1]), reply=_up_to(params)),
-        Asks(judged, RESPONDER, answer, reply=(1, longest)),
-        Asks(judged, REWARD, (rate[0] + 1, rate[1] + longest), reply=(0, 1)),
+        Asks((grown, grown + failed), REWRITER, (few, many + rewrite), reply=(0, rewrite)),  # a rewrite's rewrite
+        Asks(judged, RESPONDER, (answer[0], answer[1] + rewrite), reply=(0, response)),
+        Asks(judged, REWARD, (rate[0], rate[1] + response), reply=(0, 1)),
     ]
 
 
-def _up_to(params: UltrapromptParams) -> tuple[int, int] | None:
-    return None if params.rewrite_max_tokens is None else (1, params.rewrite_max_tokens)
+def gives(params: UltrapromptParams, rows: int) -> tuple[int, int]:
+    """The root at least, and a node for each iteration at most."""
+    return rows, rows * (params.iterations + 1)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from engine.errors import RowError
-from engine.needs import Asks
+from engine.needs import Asks, tokens_in
 from engine.operator import Context, Params, Reads, Row, generator
 from engine.operators.generators._evol import fill
 from engine.request import Answer, Capability, Sampling
@@ -63,6 +63,17 @@ class AgentWriteParams(Params):
     max_tokens: int = Field(4096, ge=1)
 
 
+def _asks(params: AgentWriteParams) -> list[Asks]:
+    """A plan, then its paragraphs; each is asked for with the plan and all that is written so far."""
+    few, many = tokens_in(WRITE)
+    reply = (0, params.max_tokens)
+    shown = (params.max_paragraphs + 1) * params.max_tokens
+    return [
+        Asks((1, 1), prompt=tokens_in(PLAN), reply=reply),
+        Asks((1, params.max_paragraphs), prompt=(few, many + shown), reply=reply),
+    ]
+
+
 @generator(
     params=AgentWriteParams,
     reads={"instruction": Reads(TEXT_TYPE, default=("instruction", "prompt", "text"))},
@@ -74,7 +85,8 @@ class AgentWriteParams(Params):
         "cut_paragraphs": pa.int32(),  # paragraphs that ended at max_tokens
     },
     needs={Capability.CHAT},
-    asks=lambda params: [Asks((2, 1 + params.max_paragraphs))],
+    asks=_asks,
+    gives=lambda _, rows: (rows, rows),
 )
 async def agent_write(row: Row, params: AgentWriteParams, ctx: Context) -> list[dict[str, Any]]:
     """Asks for a plan, then for one paragraph after the other, each with the plan and all that is written so far.

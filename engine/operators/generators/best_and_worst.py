@@ -17,6 +17,7 @@ from engine.operators._answers import all_of
 from engine.request import Capability, Message
 from engine.schema import MESSAGES, MESSAGES_TYPE, ColumnType, is_list, is_text
 
+MOST = 16  # responses that a row is taken to have at most, for a plan of rows that are not there
 TEXTS_TYPE = ColumnType("list<string>", lambda t: is_list(t) and is_text(t.value_type))
 
 
@@ -35,7 +36,8 @@ class BestAndWorstParams(Params):
         "rewards": pa.list_(pa.float32()),  # of the responses, in their order
     },
     needs={Capability.REWARD},
-    asks=lambda _: [Asks((2, 5))],
+    asks=lambda _: [Asks((2, MOST), reply=(0, 1))],
+    gives=lambda _, rows: (0, rows),
 )
 async def best_and_worst(row: Row, params: BestAndWorstParams, ctx: Context) -> list[dict[str, Any]]:  # noqa: ARG001
     """Rewards every response to a prompt, and makes a pair of the best and the worst one.

@@ -7,7 +7,7 @@ from `codeclm_encode`, `codeclm_mix`, `score: self_rubrics` and `codeclm_decode`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.errors import RowError
@@ -77,6 +77,7 @@ class Outcome:
     writes=WRITES,
     roles=roles,
     asks=asks,
+    gives=lambda _params, rows: (rows, rows),
 )
 async def codeclm(row: Row, params: CodecLMParams, ctx: Context) -> list[dict[str, Any]]:
     """Rewrites an instruction, by one action at a time, until the answers of two models are far enough apart.
@@ -95,7 +96,8 @@ async def codeclm(row: Row, params: CodecLMParams, ctx: Context) -> list[dict[st
     actions = [action for action in row["actions"] or [] if action]
     if not actions and params.max_iterations > 1:
         raise RowError("there is no action", cure="drop rows whose rubrics could not be read, or max_iterations: 1")
-    outcome = await _loop(Loop(row["row_id"], actions, params, ctx), row["instruction"])
+    ends = _filtered if params.filter else _unfiltered
+    outcome = await ends(Loop(row["row_id"], actions, params, ctx), row["instruction"])
     last = outcome.iterations[-1].columns()
     return [
         {
@@ -112,21 +114,17 @@ async def codeclm(row: Row, params: CodecLMParams, ctx: Context) -> list[dict[st
     ]
 
 
-async def _loop(loop: Loop, basic: str) -> Outcome:
+async def _filtered(loop: Loop, basic: str) -> Outcome:
     """From iteration to iteration, until one is accepted or can't be used."""
     params = loop.params
     done: list[Iteration] = []
     instruction, action = basic, None
     for t in range(1, params.max_iterations + 1):
         if t > 1:
-            action = loop.action(t)
             try:
-                instruction = await loop.rewrite(instruction, action, t)
+                instruction, action = await loop.harder(instruction, t)
             except RowError as e:
                 return Outcome(done, Status.PARSE_FAILED, e.message)
-        if not params.filter:
-            done.append(Iteration(instruction, action))
-            continue
         done.append(await loop.compare(instruction, action, t))
         gap = done[-1].gap
         if gap is None:
@@ -134,10 +132,20 @@ async def _loop(loop: Loop, basic: str) -> Outcome:
             return Outcome(done, Status.PARSE_FAILED, reason)
         if abs(gap) > params.theta:
             return Outcome(done, Status.ACCEPTED_STRONG if gap > 0 else Status.ACCEPTED_TARGET)
-    if params.filter:
-        return Outcome(done, Status.EXHAUSTED, f"the gap is within {params.theta:g} in all {len(done)} iterations")
-    answer = await loop.ask("strong", instruction, Draw.STRONG, t)
-    return Outcome([*done[:-1], Iteration(instruction, action, answer)], Status.ACCEPTED_STRONG)
+    return Outcome(done, Status.EXHAUSTED, f"the gap is within {params.theta:g} in all {len(done)} iterations")
+
+
+async def _unfiltered(loop: Loop, basic: str) -> Outcome:
+    """So many rewrites, whatever they are worth, and the strong model's answer to the last one."""
+    last = loop.params.max_iterations
+    done = [Iteration(basic)]
+    try:
+        for t in range(2, last + 1):
+            done.append(Iteration(*await loop.harder(done[-1].instruction, t)))
+    except RowError as e:
+        return Outcome(done, Status.PARSE_FAILED, e.message)
+    answer = await loop.ask("strong", done[-1].instruction, Draw.STRONG, last)
+    return Outcome([*done[:-1], replace(done[-1], strong=answer)], Status.ACCEPTED_STRONG)
 
 
 @dataclass(frozen=True)
@@ -149,24 +157,21 @@ class Loop:
     params: CodecLMParams
     ctx: Context
 
-    def action(self, t: int) -> str:
-        """The action of an iteration, each as likely as the others."""
-        drawn = self.ctx.rng(self.row_id, Draw.ACTION.number(t)).integers(len(self.actions))
-        return self.actions[int(drawn)]
-
-    async def rewrite(self, instruction: str, action: str, t: int) -> str:
-        """The instruction, made harder.
+    async def harder(self, instruction: str, t: int) -> tuple[str, str]:
+        """The instruction rewritten by one action, each as likely as the others, and that action.
 
         Raises:
             RowError: no rewrite could be used; the reason is that of the last one.
         """
+        drawn = self.ctx.rng(self.row_id, Draw.ACTION.number(t)).integers(len(self.actions))
+        action = self.actions[int(drawn)]
         asked = fill(self.params.prompts.rewrite, {"instruction": instruction, "action": action})
         for attempt in range(self.params.retries + 1):
             answer = await self.ask("strong", asked, Draw.REWRITE, t, attempt)
             written = (answer.text or "").strip()
             wrong = _flaw(answer, written, instruction, asked)
             if wrong is None:
-                return written
+                return written, action
         raise RowError(f"the rewrite of iteration {t} {wrong}")
 
     async def compare(self, instruction: str, action: str | None, t: int) -> Iteration:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from engine.errors import RowError
 from engine.operator import Context, Params, Reads, Row, generator
-from engine.operators._codeclm import METADATA, StageParams, metadata_of
+from engine.operators._codeclm import METADATA, TEXTS_TYPE, StageParams, metadata_of
 from engine.operators._lists import numbered
 from engine.operators._prompts import Template, fill, shipped
 from engine.request import Answer, Capability
@@ -35,12 +35,17 @@ class CodecLMDecodeParams(StageParams):
 
 @generator(
     params=CodecLMDecodeParams,
-    reads={**METADATA, "metadata_id": Reads(TEXT_TYPE, optional=True)},
+    reads={
+        **METADATA,
+        "metadata_id": Reads(TEXT_TYPE, optional=True),
+        "actions": Reads(TEXTS_TYPE, optional=True),
+    },
     writes={
         "instruction": pa.string(),
         "metadata_id": pa.string(),  # the row's id where the metadata has none
         "use_case": pa.string(),
         "skills": pa.list_(pa.string()),
+        "actions": pa.list_(pa.string()),  # those of the metadata, for `generate: codeclm`
         "number": pa.int32(),  # place in the list, from 1
         "listed": pa.int32(),  # distinct instructions of its list, which may be too few or too many
         "raw": pa.string(),  # the reply
@@ -48,6 +53,7 @@ class CodecLMDecodeParams(StageParams):
     },
     needs={Capability.CHAT},
     asks=lambda params: params.asks(params.prompts.decode),
+    gives=lambda params, rows: (rows, rows * params.per_pair),
 )
 async def codeclm_decode(row: Row, params: CodecLMDecodeParams, ctx: Context) -> list[dict[str, Any]]:
     """Asks for `per_pair` instructions of a use case that take given skills, in one numbered list.
@@ -74,6 +80,7 @@ async def codeclm_decode(row: Row, params: CodecLMDecodeParams, ctx: Context) ->
         raise RowError(f"no numbered list of instructions in {params.tries} replies")
     shared = {
         "metadata_id": row.get("metadata_id") or row["row_id"], "use_case": use_case, "skills": skills,
+        "actions": row.get("actions"),
         "listed": len(best), "raw": raw, "tries": attempt + 1,
     }  # fmt: skip
     return [{"instruction": text, "number": k, **shared} for k, text in enumerate(best[: params.per_pair], 1)]

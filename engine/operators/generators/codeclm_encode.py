@@ -18,7 +18,7 @@ from engine.operators._prompts import Template, fill, shipped
 from engine.request import Capability
 from engine.schema import TEXT_TYPE
 
-_LINE = re.compile(r"^[ \t#*_+-]*(use case|task|skills)[ \t*_]*:[ \t*_]*(.*?)[ \t*_]*$", re.IGNORECASE | re.MULTILINE)
+_LINE = re.compile(r"^[ \t#*_+-]*(use case|task|skills)[ \t*_]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 
 
 class EncodePrompts(Params):
@@ -55,6 +55,7 @@ class Metadata(NamedTuple):
     },
     needs={Capability.CHAT},
     asks=lambda params: params.asks(params.prompts.encode),
+    gives=lambda _params, rows: (rows, rows),
 )
 async def codeclm_encode(row: Row, params: CodecLMEncodeParams, ctx: Context) -> list[dict[str, Any]]:
     """Asks for the use case of an instruction and for the skills that it takes; one row for each seed.
@@ -90,12 +91,12 @@ def read_metadata(reply: str) -> Metadata:
     Raises:
         RowError: a line is missing, empty or there more than once.
     """
-    lines = [(name.lower(), text) for name, text in _LINE.findall(reply)]
+    lines = [(name.lower(), text.strip(" \t\r*_")) for name, text in _LINE.findall(reply)]
     use_cases = [text for name, text in lines if name != "skills"]
     listed = [text for name, text in lines if name == "skills"]
     for what, found in (("use case", use_cases), ("skills", listed)):
         if len(found) != 1:
-            raise RowError(f"the reply has {len(found) or 'no'} lines with a {what}" if found else f"no line: {what}")
+            raise RowError(f"{len(found)} lines: {what}" if found else f"no line: {what}")
     skills = [skill for part in listed[0].split(",") if (skill := part.strip(" \t*_.\"'"))]
     if not use_cases[0] or not skills:
         raise RowError("the line with the skills is empty" if use_cases[0] else "the line with the use case is empty")

@@ -7,7 +7,7 @@ here that is `score: metadata_plausibility` and a filter.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable
 from itertools import islice
 from math import comb
 from typing import Any, NamedTuple
@@ -20,9 +20,7 @@ from engine.errors import RowError
 from engine.needs import Side
 from engine.operator import Context, Params, Row, generator
 from engine.operators._codeclm import METADATA
-from engine.schema import child_row_id, digest
-
-NAME = "codeclm_mix"
+from engine.schema import digest
 
 
 class CodecLMMixParams(Params):
@@ -55,41 +53,46 @@ class Pair(NamedTuple):
         "origin": pa.string(),  # seed or mixed
     },
     sides={"pool": Side(METADATA)},
-    roots=lambda params: params.pairs,
+    roots=lambda _params: 1,
+    gives=lambda params, rows: (rows * params.pairs, rows * params.pairs),
 )
 async def codeclm_mix(row: Row, params: CodecLMMixParams, ctx: Context) -> list[dict[str, Any]]:
     """Gives distinct pairs of a use case and skills: first those of the pool itself, then mixed ones.
 
     A mixed pair has one use case of all, and skills out of the union of all. Of a pool with more than `pairs` pairs of
-    its own, a random choice is taken. Rows of the pool without a use case or skills are passed over.
+    its own, a random choice is taken. Rows of the pool without a use case or skills are passed over. The pairs make one
+    seeded sequence: more `pairs` of the same pool leave those before them as they are.
 
     Raises:
         RowError: the pool does not give so many distinct pairs.
     """
     given = ((seed["use_case"], tuple(filter(None, seed["skills"] or ()))) for seed in ctx.sides["pool"].rows)
-    pool = frozenset((use_case, skills) for use_case, skills in given if use_case and skills)
-    pairs = pairs_of(pool, params, ctx.draw(NAME))
-    number = _numbers(params.pairs)[row["row_id"]]
-    if number >= len(pairs):
+    pool = {(use_case, skills) for use_case, skills in given if use_case and skills}
+    pairs = mix(pool, params, ctx.rng(row["row_id"]))
+    if len(pairs) < params.pairs:
         raise RowError(
-            f"the pool gives {len(pairs)} distinct pairs, and this would be the {number + 1}th",
-            cure="give it more seeds, or ask for fewer `pairs`",
+            f"the pool can give {len(pairs)} distinct pairs, and `pairs` asks for {params.pairs}",
+            cure="give it more seeds, or ask for fewer pairs",
         )
-    pair = pairs[number]
-    found = {"use_case": pair.use_case, "skills": list(pair.skills), "origin": pair.origin}
-    return [{"metadata_id": digest(*pair.key), **found}]
+    return [
+        {
+            "metadata_id": digest(*pair.key),
+            "use_case": pair.use_case,
+            "skills": list(pair.skills),
+            "origin": pair.origin,
+        }
+        for pair in pairs
+    ]
 
 
-@lru_cache(maxsize=8)  # every row of a table asks for the same sequence
-def pairs_of(pool: frozenset[tuple[str, tuple[str, ...]]], params: CodecLMMixParams, draw: int) -> tuple[Pair, ...]:
-    """The one sequence of distinct pairs that a table's rows share, as long as `pairs` or as the pool allows.
+def mix(pool: Iterable[tuple[str, tuple[str, ...]]], params: CodecLMMixParams, rng: np.random.Generator) -> list[Pair]:
+    """Distinct pairs, `params.pairs` of them or as many as there are.
 
     Args:
-        pool: use cases with their skills; in which order they came makes no difference.
+        pool: use cases with their skills; in which order they come makes no difference.
         params: the operator's.
-        draw: what the sequence is drawn by.
+        rng: draws the choice of seeds, and the mixed pairs.
     """
-    rng = np.random.default_rng(draw)
     seeds = {pair.key: pair for pair in (Pair(*own, "seed") for own in sorted(pool))}
     own = [list(seeds.values())[i] for i in rng.permutation(len(seeds))]
     pairs = {pair.key: pair for pair in islice(own, params.pairs)}
@@ -103,10 +106,4 @@ def pairs_of(pool: frozenset[tuple[str, tuple[str, ...]]], params: CodecLMMixPar
         chosen = rng.choice(len(skills), rng.integers(1, most + 1), replace=False)
         mixed = Pair(use_case, tuple(skills[i] for i in chosen), "mixed")
         pairs.setdefault(mixed.key, mixed)
-    return tuple(pairs.values())
-
-
-@lru_cache(maxsize=8)
-def _numbers(count: int) -> dict[str, int]:
-    """The number of each root by its row id."""
-    return {child_row_id("", NAME, k): k for k in range(count)}
+    return list(pairs.values())

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import RowError
 from engine.operator import Context, Reads, Row, generator
-from engine.operators.generators._evol import WRITES, EvolParams, asks, chain_of, children, fill, rank
+from engine.operators.generators._evol import WRITES, EvolParams, asks_with, chain_of, children, fill, gives, rank
 from engine.operators.generators._evol_prompts import EVOLVE_INSTRUCTION, HARDER, RANK_INSTRUCTIONS
 from engine.operators.scorers._deita import COMPLEXITY
 from engine.request import Capability
@@ -21,7 +21,8 @@ from engine.schema import TEXT_TYPE
     reads={"instruction": Reads(TEXT_TYPE, default=("instruction", "prompt", "text"))},
     writes={name: kind for name, kind in WRITES.items() if name != "response"},
     needs={Capability.CHAT},
-    asks=asks,
+    asks=asks_with(EVOLVE_INSTRUCTION, HARDER, RANK_INSTRUCTIONS),
+    gives=gives,
 )
 async def evol_complexity(row: Row, params: EvolParams, ctx: Context) -> list[dict[str, Any]]:
     """Asks a model for ever harder versions of each instruction, then for a score of each among the others.

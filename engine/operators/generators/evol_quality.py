@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import RowError
 from engine.operator import Context, Reads, Row, generator
-from engine.operators.generators._evol import WRITES, EvolParams, asks, chain_of, children, fill, rank
+from engine.operators.generators._evol import WRITES, EvolParams, asks_with, chain_of, children, fill, gives, rank
 from engine.operators.generators._evol_prompts import BETTER, EVOLVE_RESPONSE, RANK_RESPONSES
 from engine.operators.scorers._deita import QUALITY
 from engine.request import Capability
@@ -21,7 +21,8 @@ from engine.schema import TEXT_TYPE
     reads={"instruction": Reads(TEXT_TYPE, default=("instruction", "prompt", "text")), "response": Reads(TEXT_TYPE)},
     writes=WRITES,
     needs={Capability.CHAT},
-    asks=asks,
+    asks=asks_with(EVOLVE_RESPONSE, BETTER, RANK_RESPONSES),
+    gives=gives,
 )
 async def evol_quality(row: Row, params: EvolParams, ctx: Context) -> list[dict[str, Any]]:
     """Asks a model for ever better versions of each response, then for a score of each among the others.

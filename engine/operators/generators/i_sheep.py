@@ -37,13 +37,13 @@ class ISheepPrompts(Params):
 
 
 class ISheepParams(AskParams):
-    """`rows` model calls, each with `demonstrations` seeds.
+    """`rows` model calls, each with `demonstrations` seeds; up to eleven tasks come of a call.
 
     A reply is cut at the bare text `stop`, which caps the list at 16 tasks and any text that holds "17" as well; null
     for no such end.
     """
 
-    rows: int = Field(10_000, ge=1)
+    rows: int = Field(1500, ge=1)
     demonstrations: int = Field(5, ge=1)
     stop: str | None = Field("17", min_length=1)
     prompts: ISheepPrompts = ISheepPrompts()

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.errors import ModelError, RowError
-from engine.needs import Asks
+from engine.needs import Asks, tokens_in
 from engine.operator import Context, Reads, Row, generator
 from engine.operators._answers import all_of
 from engine.operators.generators._magpie_params import ATTEMPTS, MagpieParams
@@ -58,6 +58,18 @@ def _writes(params: MagpieParams, _dim: int | None) -> dict[str, pa.DataType]:
     return WRITES if params.n_responses == 1 else WRITES | {"responses": pa.list_(pa.string())}
 
 
+def _asks(params: MagpieParams) -> list[Asks]:
+    """User turns, of which the first is drawn at least, and their answers; all that was said stands before each."""
+    turns, last = params.turns, params.n_responses
+    asked, told = params.max_tokens or 2048, params.response_sampling().max_tokens or 0
+    system = max(tokens_in(task.text or "", SEVERAL_ROUNDS)[1] for task in params.tasks)
+    talk = (turns - 1) * (asked + told)
+    return [
+        Asks((1, turns * (params.redraws + 1)), prompt=(0, system + talk), reply=(0, asked)),
+        Asks((last if turns == 1 else 1, turns - 1 + last), prompt=(0, talk + asked), texts=0, reply=(0, told)),
+    ]
+
+
 @dataclass(frozen=True)
 class UserTurn:
     """A user's message as it was drawn."""
@@ -75,7 +87,8 @@ class UserTurn:
     reads={"system_prompt": Reads(TEXT_TYPE, optional=True), "task": Reads(TEXT_TYPE, optional=True)},
     writes=_writes,
     needs={Capability.GENERATE, Capability.CHAT},
-    asks=lambda params: [Asks((2, 2 * params.turns + params.n_responses - 1))],
+    asks=_asks,
+    gives=lambda _, rows: (rows, rows),
     roots=lambda params: params.rows,
 )
 async def magpie(row: Row, params: MagpieParams, ctx: Context) -> list[dict[str, Any]]:

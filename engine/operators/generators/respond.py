@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from engine.errors import RowError
-from engine.needs import Asks
+from engine.needs import Asks, tokens_in
 from engine.operator import Context, Params, Reads, Row, generator
 from engine.operators._answers import all_of
 from engine.request import Answer, Capability, Message, Sampling
@@ -51,12 +51,19 @@ class RespondParams(Params):
         )
 
 
+def _asks(params: RespondParams) -> list[Asks]:
+    prompt = (0, 0) if params.system is None else tokens_in(params.system)
+    reply = None if params.max_tokens is None else (0, params.max_tokens)
+    return [Asks((params.n, params.n), prompt=prompt, reply=reply)]
+
+
 @generator(
     params=RespondParams,
     reads={"prompt": Reads(PROMPT_TYPE, default=("prompt", "messages", "instruction", "text"))},
     writes=WRITES,
     needs={Capability.CHAT},
-    asks=lambda params: [Asks((params.n, params.n))],
+    asks=_asks,
+    gives=lambda params, rows: (params.n * rows, params.n * rows),
 )
 async def respond(row: Row, params: RespondParams, ctx: Context) -> list[dict[str, Any]]:
     """Asks the model for an answer, or `n` answers, to each prompt.

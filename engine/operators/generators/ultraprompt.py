@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from engine.errors import RowError
 from engine.operator import Context, Reads, Row, generator
-from engine.operators.generators._ultraprompt_params import UltrapromptParams, asks, roles
+from engine.operators.generators._ultraprompt_params import UltrapromptParams, asks, gives, roles
 from engine.operators.generators._ultraprompt_principles import active
 from engine.operators.generators._ultraprompt_search import Search
 from engine.operators.generators._ultraprompt_tree import Node
@@ -54,6 +54,7 @@ WRITES = {
     writes=WRITES,
     roles=roles,
     asks=asks,
+    gives=gives,
 )
 async def ultraprompt(row: Row, params: UltrapromptParams, ctx: Context) -> list[dict[str, Any]]:
     """Searches for rewrites of an instruction that trigger better answers, and writes the tree, a row for each node.

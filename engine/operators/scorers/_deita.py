@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from engine.errors import RowError
+from engine.needs import Asks, tokens_in
 from engine.operator import Context, Params
 from engine.operators._answers import all_of
 
@@ -29,6 +30,7 @@ QUALITY = (
     " #Question#:\n{instruction}\n#Response#:\n{response} \n##Quality: "
 )
 LOW_MASS = 0.5  # below it the model hardly means to write a digit
+TURNS = 16  # user turns that a conversation is taken to have at most, for a plan of rows that are not there
 FALLBACK = 3.0  # what the reference implementation gives where it can't read a score
 _FIELD = re.compile(r"\{(instruction|response)\}")
 
@@ -99,6 +101,13 @@ def turns_of(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
     if empty or not pairs:
         raise RowError(f"user turn {empty[0]} has no text" if empty else "there is no user's turn")
     return [Turn(*pair) for pair in pairs]
+
+
+def deita_asks(prompt: str, params: ScorerParams) -> list[Asks]:
+    """A call for each user turn; all of them together hold the conversation once."""
+    template = tokens_in(prompt if params.template in ("deita", "chat") else params.template)
+    few, many = (0, template[1]) if params.max_length else template
+    return [Asks((1, 1), prompt=(few, many)), Asks((0, TURNS - 1), prompt=(few, many))]
 
 
 async def score_turns(name: str, prompt: str, turns: Sequence[Turn], params: ScorerParams, ctx: Context) -> Any:

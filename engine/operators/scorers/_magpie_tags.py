@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from engine.errors import RowError
+from engine.needs import Asks, tokens_in
 from engine.operator import Context, Params, Reads, Row
 from engine.request import Sampling
 from engine.schema import TEXT_TYPE
@@ -27,6 +28,11 @@ class TagParams(Params):
     """`max_tokens` is the most that the judge may write."""
 
     max_tokens: int = Field(1024, ge=1)
+
+
+def tag_asks(prompt: str, params: TagParams) -> list[Asks]:
+    """One call about the instruction."""
+    return [Asks((1, 1), prompt=tokens_in(prompt), reply=(0, params.max_tokens))]
 
 
 async def ask(row: Row, prompt: str, params: TagParams, ctx: Context) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from engine.operators.scorers._deita import (
     ScorerParams,
     Turn,
     check_template,
+    deita_asks,
     score_turns,
     scorer_columns,
     turns_of,
@@ -39,6 +40,7 @@ class ComplexityParams(ScorerParams):
     reads={"prompt": Reads(PROMPT_TYPE, default=("messages", "instruction", "prompt", "text"))},
     writes=scorer_columns("complexity"),
     needs={Capability.NEXT_TOKEN_LOGPROBS},
+    asks=lambda params: deita_asks(COMPLEXITY, params),
 )
 async def deita_complexity(row: Row, params: ComplexityParams, ctx: Context) -> dict[str, Any]:
     """Scores how complex each user's turn is, in [1, 6]: the expectation over the digits that the model may write next.

@@ -16,6 +16,7 @@ from engine.operators.scorers._deita import (
     ScorerParams,
     Turn,
     check_template,
+    deita_asks,
     score_turns,
     scorer_columns,
     turns_of,
@@ -42,6 +43,7 @@ class QualityParams(ScorerParams):
     },
     writes=scorer_columns("quality"),
     needs={Capability.NEXT_TOKEN_LOGPROBS},
+    asks=lambda params: deita_asks(QUALITY, params),
 )
 async def deita_quality(row: Row, params: QualityParams, ctx: Context) -> dict[str, Any]:
     """Scores how good the reply to each user's turn is, in [1, 6]: the expectation over the digits that may come next.

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from engine.errors import RowError
 from engine.operator import Context, Row, scorer
-from engine.operators.scorers._magpie_tags import READS, TagParams, ask, label
+from engine.operators.scorers._magpie_tags import READS, TagParams, ask, label, tag_asks
 from engine.request import Capability
 
 CATEGORIES = (
@@ -44,6 +44,7 @@ nothing else:
     reads=READS,
     writes={"task_category": pa.string(), "other_task_category": pa.list_(pa.string())},
     needs={Capability.GENERATE},
+    asks=lambda params: tag_asks(PROMPT, params),
 )
 async def magpie_category(row: Row, params: TagParams, ctx: Context) -> dict[str, Any]:
     """Asks a judge for the one category of an instruction that fits best, and for the others that fit.

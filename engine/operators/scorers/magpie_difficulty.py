@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.operator import Context, Row, scorer
-from engine.operators.scorers._magpie_tags import READS, TagParams, ask, label, text
+from engine.operators.scorers._magpie_tags import READS, TagParams, ask, label, tag_asks, text
 from engine.request import Capability
 
 LEVELS = ("very easy", "easy", "medium", "hard", "very hard")
@@ -39,6 +39,7 @@ Answer with one JSON object and nothing else:
     reads=READS,
     writes={"intent": pa.string(), "knowledge": pa.string(), "difficulty": pa.string()},
     needs={Capability.GENERATE},
+    asks=lambda params: tag_asks(PROMPT, params),
 )
 async def magpie_difficulty(row: Row, params: TagParams, ctx: Context) -> dict[str, Any]:
     """Asks a judge for intent, needed knowledge and difficulty of an instruction, in this order.

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.operator import Context, Row, scorer
-from engine.operators.scorers._magpie_tags import READS, TagParams, ask, label, text
+from engine.operators.scorers._magpie_tags import READS, TagParams, ask, label, tag_asks, text
 from engine.request import Capability
 
 LEVELS = ("very poor", "poor", "average", "good", "excellent")
@@ -42,6 +42,7 @@ First explain your judgement in a sentence or two, then give the level. Answer w
     reads=READS,
     writes={"quality_explanation": pa.string(), "input_quality": pa.string()},
     needs={Capability.GENERATE},
+    asks=lambda params: tag_asks(PROMPT, params),
 )
 async def magpie_quality(row: Row, params: TagParams, ctx: Context) -> dict[str, Any]:
     """Asks a judge for an explanation first, then for the quality of an instruction.

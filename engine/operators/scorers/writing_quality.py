@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from engine.errors import RowError
+from engine.needs import Asks, tokens_in
 from engine.operator import Context, Params, Reads, Row, scorer
 from engine.operators.scorers._deita import Turn, filled
 from engine.operators.scorers._magpie_tags import read_object
@@ -79,6 +80,11 @@ class WritingQualityParams(Params):
         return self
 
 
+def _asks(params: WritingQualityParams) -> list[Asks]:
+    tries = params.tries if params.on_failure == "retry" else 1
+    return [Asks((1, tries), prompt=tokens_in(PROMPT), reply=(0, params.max_tokens))]
+
+
 @scorer(
     params=WritingQualityParams,
     reads={"instruction": Reads(TEXT_TYPE, default=("instruction", "prompt")), "response": Reads(TEXT_TYPE)},
@@ -90,6 +96,7 @@ class WritingQualityParams(Params):
         "s_q_missing": pa.int32(),  # marks that counted as 3
     },
     needs={Capability.CHAT},
+    asks=_asks,
     seeded=True,
 )
 async def writing_quality(row: Row, params: WritingQualityParams, ctx: Context) -> dict[str, Any]:

@@ -40,7 +40,12 @@ class DeitaParams(Params):
     score: str = Field(EVOL_SCORE, min_length=1)
 
 
-@selector(params=DeitaParams, reads={"embedding": Reads(EMBEDDING_TYPE)}, expressions=("score",))
+@selector(
+    params=DeitaParams,
+    reads={"embedding": Reads(EMBEDDING_TYPE)},
+    expressions=("score",),
+    gives=lambda params, rows: (0, min(params.budget, rows)),
+)
 def deita(batch: pa.Table, params: DeitaParams, ctx: Context) -> pa.Table:  # noqa: ARG001  (the form of a selector)
     """Walks the rows by falling score and keeps those that resemble no row kept before, up to the budget.
 

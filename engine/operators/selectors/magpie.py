@@ -45,7 +45,12 @@ def _reads(params: MagpieParams) -> Mapping[str, Reads]:
     return {name: reads for name, (needed, reads) in wanted.items() if needed}
 
 
-@selector(params=MagpieParams, reads=_reads)
+def _gives(params: MagpieParams, rows: int) -> tuple[int, int]:
+    longest = params.rules.longest
+    return 0, rows if longest is None else min(longest, rows)
+
+
+@selector(params=MagpieParams, reads=_reads, gives=_gives)
 def magpie(batch: pa.Table, params: MagpieParams, ctx: Context) -> pa.Table:  # noqa: ARG001  (the form of a selector)
     """Drops rows by the rules of a preset, then keeps those with the longest responses.
 

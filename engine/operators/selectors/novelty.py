@@ -35,6 +35,7 @@ class NoveltyParams(Params):
     params=NoveltyParams,
     reads={"text": Reads(TEXT_TYPE, default=("instruction", "text"))},
     sides={"seeds": Side({"text": Reads(TEXT_TYPE, default=("instruction", "text"))}, optional=True)},
+    gives=lambda _, rows: (0, rows),
 )
 def novelty(batch: pa.Table, params: NoveltyParams, ctx: Context) -> pa.Table:
     """Walks the rows in the order of row_id and keeps those that resemble no seed and no row kept before.

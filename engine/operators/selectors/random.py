@@ -33,7 +33,12 @@ class RandomParams(Params):
         return self.k
 
 
-@selector(params=RandomParams, reads={}, seeded=True)
+def _gives(params: RandomParams, rows: int) -> tuple[int, int]:
+    drawn = min(params.count(rows), rows)
+    return drawn, drawn
+
+
+@selector(params=RandomParams, reads={}, seeded=True, gives=_gives)
 def random(batch: pa.Table, params: RandomParams, ctx: Context) -> pa.Table:
     """Draws k rows, or a share of the table, without replacement and with equal chances.
 

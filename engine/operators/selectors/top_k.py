@@ -23,7 +23,12 @@ class TopKParams(Params):
     order: Literal["desc", "asc"] = "desc"
 
 
-@selector(params=TopKParams, reads={}, expressions=("by",))
+@selector(
+    params=TopKParams,
+    reads={},
+    expressions=("by",),
+    gives=lambda params, rows: (min(params.k, rows), min(params.k, rows)),
+)
 def top_k(batch: pa.Table, params: TopKParams, ctx: Context) -> pa.Table:  # noqa: ARG001  (the form of a selector)
     """Keeps the k rows with the highest (or lowest) value of an expression.
 

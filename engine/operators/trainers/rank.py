@@ -27,8 +27,8 @@ class RankParams(RunParams):
     - `loss`: rrhf is the sum of `max(0, p_worse - p_better)` over the pairs of a ranking; pro the sum of
       `-log(exp(p_k) / sum exp(p_i))` over its answers `k`, each among itself and the worse ones.
     - `rank_weight` is of that loss, `sft_weight` of the best answer's NLL per token. RRHF's paper takes the NLL in sum
-      with weights of 1, its code in mean with a rank_weight of 100; PRO's paper a sft_weight of 0.05 (l - 1)^2 for l
-      answers. CycleAlign's are not known: the default of 1 for both lies between those of RRHF, and is ours.
+      with weights of 1, its code in mean with a rank_weight of 100; PRO in sum with a sft_weight of 0.05 (l - 1)^2 for
+      l answers. CycleAlign's are not known: the default of 1 for both lies between those of RRHF, and is ours.
     - `length_exponent`: `p` is divided by this power of the number of tokens; 1 is the mean, 0 the sum.
     - `reward_gaps` (pro): scales the scores by the gaps between the answers' `rewards`, which fall along the ranking.
     - `over_long`: `truncate_prompt` cuts the prompt of a row with an answer that is longer than `max_length` with it,

@@ -116,7 +116,7 @@ def test_wrong_parameters():
     for params in ({"max_paragraphs": 0}, {"temperature": -1.0}, {"max_tokens": 0}):
         with pytest.raises(ValidationError):
             WRITE.params(**params)
-    assert [asks.calls for asks in WRITE.asks_of(WRITE.params(max_paragraphs=3))] == [(2, 4)]
+    assert [asks.calls for asks in WRITE.asks_of(WRITE.params(max_paragraphs=3))] == [(1, 1), (1, 3)]
 
 
 SCRIPT = """

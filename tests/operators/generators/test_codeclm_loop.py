@@ -1,70 +1,12 @@
 """The loop of one instruction: rewrites, answers, verdicts in both orders, and how it ends."""
 
-import re
 from collections import Counter
 from itertools import pairwise
 
 import pytest
-from operators.fakes import FakeContext
-from operators.talker import Talker, in_turn, made
+from operators.codeclm_models import ACTIONS, JUDGE, LOOP, World, constant, hard_from
+from operators.talker import Talker, in_turn
 from pydantic import ValidationError
-
-from engine.errors import ModelError, RowError
-from engine.registry import operator
-from engine.request import Answer
-
-LOOP = operator("generate", "codeclm")
-ACTIONS = ["ask for a table", "add a deadline", "forbid sugar", "want two ways"]
-ROW = {
-    "instruction": "Make tea.", "actions": ACTIONS, "metadata_id": "m1", "use_case": "tea", "skills": ["brewing"],
-}  # fmt: skip
-REWRITE = re.compile(r"<action>\n(.*)\n</action>\n\n<instruction>\n(.*)\n</instruction>", re.DOTALL)
-JUDGE = re.compile(
-    r"<question>\n(.*)\n</question>\n\n<answer_1>\n(.*)\n</answer_1>\n\n<answer_2>\n(.*)\n</answer_2>", re.DOTALL
-)
-
-
-def strong(prompt, _):
-    """Adds the action to an instruction that it is to rewrite, and answers any other."""
-    found = REWRITE.search(prompt)
-    return f"{found[2]} [{found[1]}]" if found else f"strong: {prompt}"
-
-
-def marks(of):
-    """A judge: `of(strong or target, number of applied actions)` marks each answer, wherever it stands."""
-
-    def say(prompt, _):
-        question, *answers = JUDGE.search(prompt).groups()
-        return " ".join(f"{of(answer.partition(':')[0], question.count('[')):g}" for answer in answers)
-
-    return Talker(say)
-
-
-class World:
-    """The three models of a loop."""
-
-    def __init__(self, judge, *, strong=strong, target=lambda prompt, _: f"target: {prompt}"):
-        self.strong, self.target, self.judge = Talker(strong), Talker(target), judge
-
-    def run(self, *, row_id="r0", seed=17, **params):
-        models = {"strong": self.strong, "target": self.target, "judge": self.judge}
-        given = {**ROW, "row_id": row_id, **params.pop("row", {})}
-        (row,) = made(LOOP, given, context=FakeContext(seed, models=models), **params)
-        return row
-
-    @property
-    def rewrites(self):
-        return [call for call in self.strong.asked if REWRITE.search(call.prompt)]
-
-    @property
-    def calls(self):
-        """Rewrites, answers of the strong model, of the target, verdicts."""
-        rewrites = len(self.rewrites)
-        return rewrites, len(self.strong.asked) - rewrites, len(self.target.asked), len(self.judge.asked)
-
-
-def constant(strong, target):
-    return marks(lambda who, _: {"strong": strong, "target": target}[who])
 
 
 def test_a_better_strong_answer_is_accepted_at_once():
@@ -124,11 +66,6 @@ def test_a_judge_that_prefers_the_first_answer_changes_no_decision(scores):
 
 def test_a_judge_that_always_says_the_same_accepts_nothing():
     assert World(in_turn("10 1")).run()["status"] == "exhausted"
-
-
-def hard_from(complexity):
-    """The target fails as soon as so many actions are applied."""
-    return marks(lambda who, applied: 3 if who == "target" and applied >= complexity else 8)
 
 
 def test_instructions_are_hardened_until_the_target_fails():
@@ -229,77 +166,6 @@ def test_how_answers_and_verdicts_are_drawn():
     }
     # A greedy judge that is asked again would only repeat itself.
     assert sorted(call.sampling.temperature for call in world.judge.asked) == [0, 0, 0.7]
-
-
-RUBBISH = ['{"a": [', "", "Both are good.", "9", "9 5 1", Answer(text=None), "<question>"]
-
-
-@pytest.mark.parametrize("reply", RUBBISH)
-def test_verdicts_that_can_not_be_read_are_asked_again_once_and_end_the_loop(reply):
-    world = World(in_turn(reply))
-    row = world.run()
-    assert (row["status"], row["reason"]) == (
-        "parse_failed",
-        "a verdict on iteration 1 is not two numbers from 1 to 10",
-    )
-    assert row["judge_raw"] == [reply if isinstance(reply, str) else ""] * 2
-    assert (row["response"], row["messages"], row["quality_gap"], row["strong_score"]) == (None,) * 4
-    assert row["strong_response"] == "strong: Make tea."
-    assert world.calls == (0, 1, 1, 4)
-
-
-def test_a_judge_that_repeats_its_prompt_or_never_ends_is_not_read():
-    for judge in (Talker(lambda prompt, _: prompt), in_turn(Answer(text="so " * 64, finish_reason="length"))):
-        assert World(judge).run()["status"] == "parse_failed"
-
-
-@pytest.mark.parametrize(
-    ("rewrite", "why"),
-    [
-        (lambda *_: " \n", "is empty"),
-        (lambda found, _: found[2], "repeats the instruction"),
-        (lambda _, prompt: f"Sure! {prompt}", "repeats the prompt"),
-        (lambda *_: Answer(text="so " * 700, finish_reason="length"), "is cut off at max_tokens"),
-    ],
-)
-def test_rewrites_that_can_not_be_used_are_asked_again_once_and_end_the_loop(rewrite, why):
-    def say(prompt, _):
-        found = REWRITE.search(prompt)
-        return rewrite(found, prompt) if found else "strong: yes"
-
-    world = World(constant(5, 5), strong=say)
-    row = world.run()
-    assert (row["status"], row["reason"]) == ("parse_failed", f"the rewrite of iteration 2 {why}")
-    assert (row["iteration"], row["action_history"], row["response"]) == (1, [], None)
-    assert world.calls == (2, 1, 1, 2)
-
-
-def test_empty_answers_are_judged_like_others():
-    world = World(constant(9, 5), target=lambda *_: Answer(text=None))
-    world.judge = Talker(lambda prompt, _: "1 9" if JUDGE.search(prompt)[2] == "" else "9 1")
-    row = world.run()
-    assert (row["status"], row["target_response"], row["response"]) == ("accepted_strong", None, "strong: Make tea.")
-
-
-def test_rows_without_instruction_or_actions_cost_no_call():
-    world = World(constant(5, 5))
-    for row, why in (
-        ({"instruction": ""}, "instruction"),
-        ({"actions": None}, "no action"),
-        ({"actions": [""]}, "no action"),
-    ):
-        with pytest.raises(RowError, match=why):
-            world.run(row=row)
-    assert world.calls == (0, 0, 0, 0)
-    assert world.run(row={"actions": None}, max_iterations=1)["status"] == "exhausted"
-
-
-def test_a_failed_call_fails_the_row():
-    def fail(*_):
-        raise ModelError("away")
-
-    with pytest.raises(ModelError, match="away"):
-        World(constant(9, 5), target=fail).run()
 
 
 @pytest.mark.parametrize(

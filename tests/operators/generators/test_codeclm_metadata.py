@@ -1,21 +1,16 @@
-"""Seeds to metadata, metadata to more metadata, and that to basic instructions."""
-
-import asyncio
-from collections import Counter
+"""Seeds to metadata, and metadata to basic instructions."""
 
 import pytest
 from operators.fakes import FakeContext
-from operators.talker import Talker, in_turn, made, side
+from operators.talker import Talker, in_turn, made
 from pydantic import ValidationError
 
 from engine.errors import RowError
-from engine.operators.generators import codeclm_mix as mixing
 from engine.operators.generators.codeclm_encode import read_metadata
-from engine.plan.roots import root_rows
 from engine.registry import operator
 from engine.request import Answer
 
-ENCODE, MIX, DECODE = (operator("generate", f"codeclm_{name}") for name in ("encode", "mix", "decode"))
+ENCODE, DECODE = operator("generate", "codeclm_encode"), operator("generate", "codeclm_decode")
 PLAUSIBLE = operator("score", "metadata_plausibility")
 
 
@@ -57,7 +52,7 @@ ENDLESS = Answer(text="Use case: a\nSkills: b\n" + "so " * 250, finish_reason="l
         (in_turn("Use case: tea"), "no line: skills"),
         (in_turn("Use case: \nSkills: a"), "the line with the use case is empty"),
         (in_turn("Use case: tea\nSkills: , ,"), "the line with the skills is empty"),
-        (ECHO, "the reply has 4 lines with a use case"),
+        (ECHO, "4 lines: use case"),
         (in_turn(ENDLESS), "the reply is cut off at max_tokens (256)"),
     ],
 )
@@ -98,96 +93,7 @@ def test_the_examples_of_the_prompt_are_themselves_readable():
         assert all(2 <= len(skill.split()) <= 3 for skill in found.skills)
 
 
-SEEDS = [
-    {"use_case": "tea advice", "skills": ["leaf lore", "brewing", "taste"]},
-    {"use_case": "letters", "skills": ["polite tone", "brevity"]},
-    {"use_case": "debugging", "skills": ["code reading", "logic", "tests", "patience"]},
-]
-
-
-def mixed(seeds, *, seed=17, rows=None, **params):
-    """The rows that a table of mixed pairs has, and the reasons of those that it lacks."""
-    checked = MIX.params(**params)
-    context = FakeContext(seed, sides={"pool": side(seeds)})
-    ids = root_rows({"of": "codeclm_mix", "rows": checked.pairs})["row_id"].to_pylist()
-    found, lacking = [], []
-    for row_id in ids if rows is None else [ids[k] for k in rows]:
-        try:
-            found += asyncio.run(MIX.fn({"row_id": row_id}, checked, context))
-        except RowError as e:
-            lacking.append(e.message)
-    return found, lacking
-
-
-def keys(rows):
-    return [(row["use_case"], frozenset(row["skills"])) for row in rows]
-
-
-def test_200_distinct_pairs_of_the_seeds_use_cases_and_skills():
-    rows, _ = mixed(SEEDS)
-    assert len(rows) == len(set(keys(rows))) == len({row["metadata_id"] for row in rows}) == 200
-    use_cases = {seed["use_case"] for seed in SEEDS}
-    skills = {skill for seed in SEEDS for skill in seed["skills"]}
-    assert {row["use_case"] for row in rows} == use_cases
-    assert {skill for row in rows for skill in row["skills"]} == skills
-    own = {(seed["use_case"], frozenset(seed["skills"])) for seed in SEEDS}
-    assert set(keys(rows[:3])) == own
-    assert [row["origin"] for row in rows] == ["seed"] * 3 + ["mixed"] * 197
-    assert all(1 <= len(set(row["skills"])) == len(row["skills"]) <= 3 for row in rows[3:])
-
-
-def test_how_many_skills_a_mixed_pair_has_is_drawn_evenly():
-    seeds = [{"use_case": f"u{i}", "skills": [f"s{3 * i}", f"s{3 * i + 1}", f"s{3 * i + 2}"]} for i in range(50)]
-    rows, _ = mixed(seeds, pairs=650)
-    sizes = Counter(len(row["skills"]) for row in rows if row["origin"] == "mixed")
-    assert all(160 <= sizes[n] <= 240 for n in (1, 2, 3)), sizes
-
-
-def test_a_row_depends_on_its_number_and_the_seeds_alone():
-    rows, _ = mixed(SEEDS)
-    some, _ = mixed(list(reversed(SEEDS)) * 2, rows=[199, 0, 57])
-    assert some == [rows[199], rows[0], rows[57]]
-    assert mixed(SEEDS, seed=18)[0] != rows
-
-
-def test_the_sequence_is_drawn_once_for_all_rows():
-    mixing.pairs_of.cache_clear()
-    mixed(SEEDS)
-    info = mixing.pairs_of.cache_info()
-    assert (info.misses, info.hits) == (1, 199)
-
-
-def test_duplicate_seeds_and_other_spellings_are_one_pair():
-    seeds = [*SEEDS, *SEEDS, {"use_case": "Letters", "skills": ["Brevity", "Polite tone"]}]
-    rows, _ = mixed(seeds, pairs=20)
-    assert [row["origin"] for row in rows].count("seed") == 3
-
-
-def test_seeds_without_metadata_are_passed_over():
-    empty = [{"use_case": None, "skills": None}, {"use_case": "x", "skills": []}, {"use_case": "", "skills": ["y"]}]
-    rows, _ = mixed([*empty, *SEEDS])
-    assert {row["use_case"] for row in rows} == {seed["use_case"] for seed in SEEDS}
-
-
-def test_a_pool_that_is_too_small_gives_all_its_pairs_and_a_reason_for_the_others():
-    rows, lacking = mixed([{"use_case": "a", "skills": ["x", "y"]}], pairs=5)
-    assert set(keys(rows)) == {("a", frozenset(s)) for s in (["x"], ["y"], ["x", "y"])}
-    assert lacking == [f"the pool gives 3 distinct pairs, and this would be the {k}th" for k in (4, 5)]
-    assert mixed([{"use_case": None, "skills": ["x"]}], pairs=2)[0] == []
-    rows, lacking = mixed([{"use_case": "a", "skills": ["w", "x", "y", "z"]}], pairs=16)
-    assert (len(set(keys(rows))), len(lacking)) == (4 + 6 + 4 + 1, 1), "the seed has more skills than a mixed pair"
-
-
-def test_a_pool_that_is_too_large_gives_a_random_choice():
-    seeds = [{"use_case": f"u{i:03}", "skills": ["s"]} for i in range(300)]
-    rows, _ = mixed(seeds)
-    assert {row["origin"] for row in rows} == {"seed"}
-    assert len(set(keys(rows))) == 200
-    late = sum(row["use_case"] >= "u150" for row in rows)
-    assert 80 <= late <= 120
-
-
-PAIR = {"use_case": "tea advice", "skills": ["leaf lore", "brewing"], "metadata_id": "m1"}
+PAIR = {"use_case": "tea advice", "skills": ["leaf lore", "brewing"], "metadata_id": "m1", "actions": ["add sugar"]}
 
 
 def listing(n, start=1):
@@ -205,9 +111,7 @@ def test_every_pair_gives_so_many_instructions(listed, kept, tries):
     assert [row["instruction"] for row in rows] == [f"Ask {k}." for k in range(1, kept + 1)]
     assert [row["number"] for row in rows] == list(range(1, kept + 1))
     assert {(row["listed"], row["tries"], row["raw"]) for row in rows} == {(listed, tries, listing(listed))}
-    assert {(row["metadata_id"], row["use_case"], *row["skills"]) for row in rows} == {
-        ("m1", "tea advice", "leaf lore", "brewing")
-    }
+    assert all(row.items() >= PAIR.items() for row in rows)
     assert len(model.asked) == tries
     assert "Write 5 of them for this use case: tea advice" in model.asked[0].prompt
     assert model.asked[0].sampling.temperature == 0.7
@@ -252,13 +156,6 @@ def test_metadata_that_was_written_by_hand_needs_no_id_and_bad_metadata_costs_no
         with pytest.raises(RowError, match=r"null or empty|no skills"):
             decoded(model, bad)
     assert model.asked == []
-
-
-def test_200_pairs_and_1000_rows_are_5_instructions_each():
-    pairs, _ = mixed(SEEDS)
-    rows = [row for pair in pairs for row in decoded(in_turn(listing(5)), pair, per_pair=5)]
-    assert len(rows) == 1000
-    assert set(Counter(row["metadata_id"] for row in rows).values()) == {5}
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def test_the_prompts_that_are_shipped():
     assert "without changing what they want" in system
     assert "[raw]" in user
     assert any(sentence in user for sentence in ("c.", "m.", "k."))
-    assert (sampling.temperature, sampling.max_tokens) == (None, None)
+    assert (sampling.temperature, sampling.max_tokens) == (None, 4096)
     prompt, _, drawn = models.answered[0]
     assert prompt.splitlines()[0::2] == ["[System]", "[User]", "[Assistant]"]
     assert prompt.endswith("[User]\nraw\n[Assistant]\n")

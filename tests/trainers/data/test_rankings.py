@@ -8,7 +8,7 @@ from handoff_folders import talk, tokenizer_of, write
 
 from trainers.config import RankConfig, from_params
 from trainers.data.folder import open_handoff
-from trainers.data.items import sizes
+from trainers.data.items import item_sizes
 from trainers.data.rankings import rewards_of
 from trainers.data.tokens import load_tokenizer, scan, tokenise
 from trainers.errors import HandoffError
@@ -54,7 +54,7 @@ def test_answers_come_in_the_order_of_their_ranking_and_others_not_at_all(tmp_pa
     ranked = ["Red, blue and yellow.", "Red.", "No.", "It liegt am Rhein.", "It is 42.", "d", "a"]
     assert said(tokens) == ranked
     assert tokens.row_ids.to_pylist() == ["r0"] * 3 + ["r1"] * 2 + ["r2"] * 2
-    assert sizes(tokens).tolist() == [3, 2, 2]
+    assert item_sizes(tokens).tolist() == [3, 2, 2]
     assert (report.rows, report.kept) == (3, 3)
 
 
@@ -108,13 +108,13 @@ def test_a_prompt_is_cut_for_all_of_its_answers_or_the_row_is_lost(tmp_path):
     path = folder(tmp_path, columns, max_length=60)
     with pytest.raises(HandoffError, match=r"3 rows \(r1, r2, r3, ...\): it has more than 60 tokens"):
         run(path)
-    assert sizes(run(path, over_long="drop")[0]).tolist() == [2]
+    assert item_sizes(run(path, over_long="drop")[0]).tolist() == [2]
     tokens, report = run(path, over_long="truncate_prompt")
     assert {code: found.rows for code, found in report.troubles.items()} == {
         "long_answer": ["r3"],
         "cut_prompt": ["r1", "r2"],
     }
-    assert sizes(tokens).tolist() == [2, 3, 2]
+    assert item_sizes(tokens).tolist() == [2, 3, 2]
     prompts = [ids[: mask.index(True)] for ids, mask in rows_of(tokens)]
     assert prompts[2] == prompts[3] == prompts[4], "the turn of forty words is gone for every answer"
     assert prompts[5] == prompts[6]

@@ -1,0 +1,121 @@
+"""The black box as `generate: cyclealign` asks it: which demonstrations it is shown, its prompt, and its reply."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import RowError
+from engine.needs import SideTable
+from engine.operators._prompts import fill
+from engine.operators.generators._cyclealign_params import LETTERS, CyclealignPrompts
+from engine.operators.generators.respond import prompt_turns
+from engine.request import Message
+
+CUT = " [...] "
+_LEAST = 20  # characters of a text that is cut
+_CHAIN = re.compile(r"\b[A-Z]\b(?:[\s*_()\[\]\"'`]*>[\s*_()\[\]\"'`]*\b[A-Z]\b)+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A case that was ranked: its answers in their own order, and the order of quality."""
+
+    row_id: str
+    prompt: str
+    responses: Sequence[str]
+    ranking: Sequence[int]
+
+
+def transcript(turns: Iterable[Message]) -> str:
+    """A conversation as text."""
+    return "\n\n".join(f"{turn['role'].capitalize()}: {turn.get('content') or ''}" for turn in turns)
+
+
+def shown_demos(side: SideTable | None, most: int, without: set[str], *, newest: bool) -> list[Demo]:
+    """Up to `most` demonstrations of a side table in its order, one for each prompt.
+
+    Args:
+        side: the table; None gives none.
+        most: how many.
+        without: the prompts that must not be shown, as transcripts; the chosen ones are added.
+        newest: whether they are counted from the table's end.
+
+    Raises:
+        RowError: a demonstration that would be shown has no ranking of its answers.
+    """
+    rows = [] if side is None else side.rows
+    found: list[Demo] = []
+    for row in reversed(rows) if newest else rows:
+        if len(found) == most:
+            break
+        demo = _demo(row)
+        if demo.prompt not in without:
+            without.add(demo.prompt)
+            found.append(demo)
+    return found[::-1] if newest else found
+
+
+def ranking_prompt(
+    prompts: CyclealignPrompts, demos: Iterable[Demo], prompt: str, answers: Sequence[str], demo_chars: int
+) -> str:
+    """The prompt for the black box: demonstrations, cut where they are long, and the query, which never is.
+
+    A demonstration's answers stand in the order of their indices, not of their quality, and so always the same way:
+    all queries of a cycle begin with the same text.
+    """
+    shown = [_shown(demo, prompts, demo_chars) for demo in demos]
+    values = {"demonstrations": "".join(f"{one}\n\n" for one in shown), "case": _case(prompts, prompt, answers)}
+    return fill(prompts.rank, values)
+
+
+def read_ranking(reply: str, order: Sequence[int]) -> list[int] | None:
+    """The answers' indices from a reply such as "B > A > C"; None unless it ranks all, in one way.
+
+    Args:
+        reply: of the black box; what stands around the ranking is not read.
+        order: the answer behind each letter.
+    """
+    labels = LETTERS[: len(order)]
+    chains = {"".join(re.findall("[A-Z]", found[0].upper())) for found in _CHAIN.finditer(reply)}
+    whole = [chain for chain in chains if sorted(chain) == list(labels)]
+    return [order[labels.index(letter)] for letter in whole[0]] if len(whole) == 1 else None
+
+
+def _demo(row: dict[str, Any]) -> Demo:
+    responses, ranking = row["responses"] or [], row["ranking"] or []
+    if len(ranking) < 2 or len(set(ranking)) < len(ranking) or not set(ranking) <= set(range(len(responses))):
+        raise RowError(
+            f"demonstration {row['row_id']}: its ranking is {ranking}, and it has {len(responses)} responses",
+            cure="a ranking names two or more different responses by their places, from 0",
+        )
+    if any(not responses[i] for i in ranking):
+        raise RowError(f"demonstration {row['row_id']}: a response that its ranking names is null or empty")
+    return Demo(row["row_id"], transcript(prompt_turns(row["prompt"], None)), responses, ranking)
+
+
+def _shown(demo: Demo, prompts: CyclealignPrompts, chars: int) -> str:
+    """A demonstration as the query will look, and its ranking; of its answers, those that were ranked."""
+    places = sorted(demo.ranking)
+    answers = [demo.responses[i] for i in places]
+    most = _limit([len(demo.prompt), *map(len, answers)], chars)
+    prompt = demo.prompt if len(demo.prompt) <= most else CUT.lstrip() + demo.prompt[-most:]
+    case = _case(prompts, prompt, [text if len(text) <= most else text[:most] + CUT.rstrip() for text in answers])
+    return f"{case}\n\nRanking: {' > '.join(LETTERS[places.index(i)] for i in demo.ranking)}"
+
+
+def _case(prompts: CyclealignPrompts, prompt: str, answers: Sequence[str]) -> str:
+    listed = "\n\n".join(f"[{letter}]\n{text}" for letter, text in zip(LETTERS, answers, strict=False))
+    return fill(prompts.case, {"prompt": prompt, "answers": listed})
+
+
+def _limit(lengths: Sequence[int], most: int) -> int:
+    """To what length texts are cut so that they have `most` characters together: the longest lose, short ones don't."""
+    rest = most
+    for left, length in zip(range(len(lengths), 0, -1), sorted(lengths), strict=True):
+        if length > rest // left:
+            return max(rest // left, _LEAST)
+        rest -= length
+    return max(lengths)
