@@ -45,7 +45,7 @@ def environment(monkeypatch):
         "LONG_ROWS": "data/long_rows.jsonl",
         "CHAT": "data/instructions.jsonl",
         **dict.fromkeys(
-            ("WRITER", "COMPLEXITY_SCORER", "QUALITY_SCORER", "ENCODER", "REWARD", "STUDENT"), str(EMBEDDED)
+            ("BASE", "WRITER", "COMPLEXITY_SCORER", "QUALITY_SCORER", "ENCODER", "REWARD", "STUDENT"), str(EMBEDDED)
         ),
     }.items():
         monkeypatch.setenv(name, value)
