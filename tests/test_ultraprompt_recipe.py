@@ -87,3 +87,27 @@ def test_rewriters_are_trained_on_what_the_search_asks_them(tmp_path):
     assert prompt[1]["content"].splitlines() == [line for line in lines if "{principle}" not in line]
     assert [turn["content"].splitlines()[1] for turn in chosen + rejected] == ["b0", "b1"]
     assert project.sql("SELECT count(*) FROM p_aligner_rows WHERE messages[3].content LIKE '%b0%'") == [(1,)]
+
+
+def test_a_rewrite_is_what_stands_between_the_lines_or_null(tmp_path):
+    replies = [
+        "--- prompt begins ---\nTwo\nlines.\n--- prompt ends ---",
+        "Surely. --- prompt begins ---One.--- prompt ends --- Bye.",
+        "No lines.",
+        "--- prompt begins ---\nNever ended",
+        "--- prompt begins ---\n\n--- prompt ends ---",
+    ]
+    tables = {
+        "held_out": {"source": "data.jsonl", "params": {"shape": "raw"}},
+        **{name: RECIPE[name] for name in ("wording", "requests", "rewritten")},
+        "replies": {
+            "sql": "SELECT q.row_id, q.row_id AS parent_id, h.response, 'stop' AS finish_reason "
+            "FROM requests AS q JOIN held_out AS h USING (row_id)"
+        },
+    }
+    rows = [{"instruction": f"i{k}", "response": reply} for k, reply in enumerate(replies)]
+    project = Project(tmp_path).spec(yaml.safe_dump({"tables": tables})).data(rows)
+    assert project.build().exit_code == 0
+    assert project.sql("SELECT raw_instruction, instruction FROM rewritten ORDER BY raw_instruction") == [
+        ("i0", "Two\nlines."), ("i1", "One."), ("i2", None), ("i3", None), ("i4", None),
+    ]  # fmt: skip

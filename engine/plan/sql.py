@@ -118,17 +118,18 @@ def filters(query: str) -> bool:
 
 
 def multiplies(query: str) -> bool:
-    """Whether a query may give more rows than the tables that it names have together."""
+    """Whether a query may give more rows than the tables that it names have together, or one without a table."""
     document = _parsed(query)
     if document["error"]:
         return True
     tables: list[str] = []
     for node in _walk(document):
-        if node.get("type") in ("JOIN", "TABLE_FUNCTION", "PIVOT", "RECURSIVE_CTE_NODE"):
+        if node.get("type") in ("JOIN", "TABLE_FUNCTION", "PIVOT", "RECURSIVE_CTE_NODE", "EXPRESSION_LIST"):
             return True
         if node.get("function_name") in MULTIPLYING or len(node.get("group_sets") or ()) > 1:
             return True
         tables += [node["table_name"].lower()] if node.get("type") == "BASE_TABLE" else []
+        tables += [""] if node.get("type") == "EMPTY" else []  # a row from nowhere
     return len(tables) > len(set(tables))
 
 

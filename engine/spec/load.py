@@ -98,7 +98,8 @@ def _check_head(form: SpecForm, problems: Problems) -> None:
         problems.add(("name",), "missing (a spec needs it)")
     elif form.name is not None and not re.fullmatch(SPEC_NAME, form.name):
         problems.add(("name",), "a name is made of a-z, 0-9, _ and -, and begins with a letter")
-    if not form.tables and form.rounds is None and not form.broken("tables") and not problems.reported(("tables",)):
+    wrong = form.broken("tables") or form.broken("rounds") or problems.reported(("tables",))
+    if not form.tables and form.rounds is None and not wrong:
         problems.add(("tables",), "a spec has at least one table")
 
 

@@ -65,14 +65,20 @@ class References:
         return found
 
     def _list(self, given: Any, path: Keys) -> Any:
-        """A name, or a list of names that leaves out what is nothing; something must be left."""
+        """A name, or a list of names that leaves out what is nothing; something must be left.
+
+        Two names may come to mean one node, which is then read once; a name that stands there twice stays a mistake.
+        """
         if not isinstance(given, list):
             return self._one(given, path)
-        found = [item for item in (self._maybe(name, (*path, i)) for i, name in enumerate(given)) if item is not None]
-        if given and not found:
+        meant = [(name, self._maybe(name, (*path, i))) for i, name in enumerate(given)]
+        first = {found: name for name, found in reversed(meant) if isinstance(found, str)}
+        once = (found for name, found in meant if not isinstance(found, str) or first[found] == name)
+        kept = [found for found in once if found is not None]
+        if given and not kept:
             self._nothing("all of these are nothing in round 1", path)
             return BROKEN
-        return found
+        return kept
 
     def _roles(self, given: Any, path: Keys) -> Any:
         return _each(given, path, dict.fromkeys(given, self._one)) if isinstance(given, dict) else given

@@ -61,11 +61,11 @@ def test_the_plan_says_that_the_rounds_have_ended(project):
 
 
 def test_diff_compares_a_round_with_itself(tmp_path):
-    project = Project(tmp_path).spec(SPEC).data([{"instruction": "one"}, {"instruction": "two"}])
+    project = Project(tmp_path).spec(SPEC).data([{"instruction": word} for word in ("one", "two", "three", "four")])
     project.build()
     project.spec(SPEC.replace("share: 1.0", "share: 0.5")).build()
     told = ask(project, "diff", "kept@last")
-    assert (told["table"], told["rows_before"], told["rows_after"]) == ("kept@2", 2, 0)
+    assert (told["table"], told["rows_before"], told["rows_after"]) == ("kept@2", 4, 1)
 
 
 TRAINED = """

@@ -6,6 +6,7 @@ import pytest
 from project import Project
 
 from engine.explore.queries import shipped_queries
+from engine.plan.estimate import samples
 from engine.plan.spans import NOTHING, Span, exactly
 
 ASKED = ("calls", "tokens_in", "tokens_out")
@@ -156,6 +157,38 @@ tables:
     plan = project.plan()
     assert plan.steps["asked.magpie_quality"].estimate.calls == exactly(3)
     check(plan, project.build())
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_of_a_large_table_some_rows_stand_for_all(tmp_path, monkeypatch, built):
+    monkeypatch.setattr(samples, "SAMPLE_ROWS", 25)
+    project = chain(tmp_path, 300)
+    if built:
+        project.build(selection="asked")
+    plan = project.plan()
+    calls = plan.steps["answers"].estimate.calls
+    assert calls == (Span(570, 630) if built else Span(540, 600)), "of a source the lines are counted, good or bad"
+    check(plan, project.build())
+
+
+def test_of_a_large_table_half_answered_the_even_sample_tells(tmp_path, monkeypatch):
+    project = chain(tmp_path, 300)
+    project.build(limit=150)
+    monkeypatch.setattr(samples, "SAMPLE_ROWS", 60)
+    project.build(selection="asked")
+    plan = project.plan()
+    calls = plan.steps["answers"].estimate.calls
+    assert calls.low < 300 < (calls.high or 0)
+    assert not calls.exact
+    check(plan, project.build())
+
+
+def test_no_missing_call_among_some_rows_does_not_mean_none(tmp_path, monkeypatch):
+    project = chain(tmp_path, 300)
+    project.build()
+    monkeypatch.setattr(samples, "SAMPLE_ROWS", 60)
+    project.file.write_text(project.file.read_text().replace("n: 2", "n: 1"))
+    assert project.plan().steps["answers"].estimate.calls == Span(0, 35), "7 / 60 of 300 rows"
 
 
 def test_rows_that_were_alike_in_a_pilot_leave_the_lower_end_open(tmp_path):

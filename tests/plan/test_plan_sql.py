@@ -4,7 +4,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from engine.plan.sql import columns_read, keeps_order, result_schema, unbound
+from engine.plan.sql import columns_read, filters, keeps_order, multiplies, result_schema, unbound
 from engine.schema import MESSAGES
 
 T = pa.schema([("row_id", pa.string()), ("a", pa.int64()), ("b", pa.float64()), ("m", MESSAGES)])
@@ -63,3 +63,24 @@ def test_unbound_expressions_are_named_each_with_its_reason():
     found = unbound([("a + 1", T), ("nothing + 1", T), ("a || ", T), ("b + 1", other), ("m[1].role", T)])
     assert set(found) == {("nothing + 1", T), ("a || ", T), ("b + 1", other)}
     assert "nothing" in found["nothing + 1", T]
+
+
+@pytest.mark.parametrize(
+    ("query", "picks", "more"),
+    [
+        ("SELECT *, length(a) AS n FROM t WHERE a > 2 ORDER BY a", True, False),
+        ("SELECT * FROM t LIMIT 5", False, False),
+        ("SELECT count(*) AS n FROM t", False, False),
+        ("SELECT a, max(b) FROM t GROUP BY a", False, False),
+        ("SELECT a FROM t UNION ALL SELECT a FROM u", False, False),
+        ("SELECT a FROM t UNION ALL SELECT a FROM t", False, True),
+        ("SELECT t.a FROM t JOIN u USING (row_id)", False, True),
+        ("SELECT unnest(m) FROM t", False, True),
+        ("SELECT a, b, count(*) FROM t GROUP BY CUBE (a, b)", False, True),
+        ("SELECT * FROM (VALUES (1), (2)) AS v(a)", False, True),
+        ("SELECT 1 AS a UNION ALL SELECT 2", False, True),
+        ("SELECT 1 AS a", False, False),
+    ],
+)
+def test_how_many_rows_a_query_may_give(query, picks, more):
+    assert (filters(query), multiplies(query)) == (picks, more)

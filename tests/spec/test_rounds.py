@@ -1,6 +1,11 @@
 """Rounds in a spec: the nodes that they become, what names mean in them, and what is wrong with them, where it is."""
 
+import contextlib
+import copy
+import json
+
 import pytest
+import yaml
 
 from engine.errors import SpecError
 from engine.spec.load import ended_after, load_spec
@@ -52,6 +57,27 @@ def problems(load):
         return [f"{problem.place.line}: {problem.path}: {problem.message}" for problem in error.value.problems]
 
     return problems
+
+
+def paths(value, path=()):
+    """Every place in nested values."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key)
+        yield from paths(item, (*path, key))
+
+
+@pytest.mark.parametrize("junk", [None, 3, "kept@previous", [[1]], {"kept": None}], ids=str)
+def test_whatever_stands_in_the_place_of_a_value_is_told_and_never_a_crash(load, junk):
+    rounds = yaml.safe_load(TRAINED + "  change: [{round: 2, tables: {kept: {model: base}}}]\n  until: FROM kept\n")
+    for path in paths(rounds):
+        changed = copy.deepcopy(rounds)
+        place = changed
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = junk
+        with contextlib.suppress(SpecError):
+            load(f" {json.dumps(changed)}\n")
 
 
 def test_what_repeats_becomes_a_node_of_each_round(load):
@@ -108,6 +134,17 @@ def test_what_is_nothing_in_round_1_is_left_out_of_lists_and_side_tables(load):
 """
     spec = load(loop)
     assert (spec.tables["kept@1"].inputs, spec.tables["kept@2"].inputs) == (("pool",), ("pool", "kept@1"))
+
+
+def test_names_that_come_to_mean_one_table_are_read_once(load, problems):
+    loop = LOOP.replace("from: kept@previous", "from: [kept@previous, pool]")
+    both = "  both: {select: random, from: [kept@2, kept@3], params: {k: 1}}\n"
+    spec = load(loop, tables=both)
+    assert (spec.tables["drafts@1"].inputs, spec.tables["both"].inputs) == (("pool",), ("kept@2", "kept@3"))
+    assert ended_after(spec, 2).tables["both"].inputs == ("kept@2",)
+    assert problems(LOOP.replace("from: kept@previous", "from: [pool, pool]")) == [
+        "12: rounds.tables.drafts.from.1: pool stands in this list already"
+    ]
 
 
 def test_what_is_nothing_can_not_stand_alone(problems):

@@ -122,37 +122,35 @@ class Search:
         self.tree.add(parent, rewrite, await self._simulate(rewrite.instruction, turn, again))
 
     async def _rewrite(self, parent: Node, name: str, turn: int, again: int) -> Rewrite:
-        """Tried several times; all tries but the last that fail are spent here, the last one by the caller."""
-        for attempt in range(self.params.tries):
+        """Tried several times; failed tries are spent here, but the last one is left to the caller."""
+        tried = 0
+        while True:
             try:
-                asked = number(turn, again, REWRITES + attempt)
+                asked = number(turn, again, REWRITES + tried)
                 text = await self._ask_rewriter(parent.rewrite.instruction, self.principles[name], asked)
-                return Rewrite(text, name, self.principles[name])
             except Failed as failed:
-                if attempt + 1 == self.params.tries or self._spent >= self.params.max_failures:
+                tried += 1
+                if tried == self.params.tries or self._spent >= self.params.max_failures:
                     raise
                 self._spend(failed)
-        raise AssertionError("there is at least one try")
+            else:
+                return Rewrite(text, name, self.principles[name])
 
     async def _ask_rewriter(self, instruction: str, principle: str, asked: int) -> str:
         params = self.params
         system, template = params.rewrite_prompts
-        turns = [
-            _turn("system", system),
-            _turn("user", fill(template, {"instruction": instruction, "principle": principle})),
-        ]
-        draw = self.ctx.draw(self.row_id, asked)
+        user = fill(template, {"instruction": instruction, "principle": principle})
+        turns, draw = [_turn("system", system), _turn("user", user)], self.ctx.draw(self.row_id, asked)
         try:
             answer = await self.ctx.models[REWRITER].chat(turns, draw=draw, sampling=params.rewriting)
         except ModelError as error:
             raise _judged(error) from error
-        text = (answer.text or "").strip()
-        if params.mode == "offline":
-            text = between_markers(text)
-        if not text:
-            raise Failed("the rewrite is empty")
         if answer.finish_reason == "length":
             raise Failed("the rewrite is cut off")
+        said = answer.text or ""
+        text = (between_markers(said) if params.mode == "offline" else said).strip()
+        if not text:
+            raise Failed("the rewrite is empty")
         if params.duplicates == "retry" and self.tree.holds(text):
             raise Failed("the rewrite is a duplicate")
         return text
@@ -222,7 +220,7 @@ def between_markers(text: str) -> str:
     inner, ended, _ = rest.partition(ENDS)
     if not (begun and ended):
         raise Failed("the rewrite is not between the marker lines")
-    return inner.strip()
+    return inner
 
 
 def _turn(role: str, content: str) -> Message:

@@ -6,6 +6,7 @@ The second step of an iteration of I-SHEEP (Liang et al., arXiv 2408.08072, sect
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -22,9 +23,12 @@ WRITES = {
     "messages": MESSAGES,  # the system turn if there is one, the user's and the answer, in whichever form it was asked
     "instruction": pa.string(),
     "input": pa.string(),
-    "response": pa.string(),
+    "response": pa.string(),  # without blanks around it and the Chinese word for "answer" before it
+    "raw_response": pa.string(),
     "finish_reason": pa.string(),
 }
+
+_CHINESE_ANSWER = re.compile(r"\A\s*(?:答案|回答|答)\s*[:\uff1a]?")
 
 
 class ISheepAnswerParams(AskParams):
@@ -65,10 +69,11 @@ async def i_sheep_answer(row: Row, params: ISheepAnswerParams, ctx: Context) -> 
         answer = await ctx.model.generate(f"{asked}\n", draw=draw, sampling=sampling)
     else:
         answer = await ctx.model.chat(turns, draw=draw, sampling=sampling)
+    response = _CHINESE_ANSWER.sub("", answer.text or "", count=1).strip()
     return [
         {
-            "messages": [*turns, {"role": "assistant", "content": answer.text}],
-            "instruction": instruction, "input": given, "response": answer.text,
+            "messages": [*turns, {"role": "assistant", "content": response}],
+            "instruction": instruction, "input": given, "response": response, "raw_response": answer.text,
             "finish_reason": answer.finish_reason,
         }
     ]  # fmt: skip

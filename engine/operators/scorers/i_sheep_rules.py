@@ -6,13 +6,16 @@ The heuristic filter of Liang et al. (arXiv 2408.08072, section 3.1). It kills s
 
 from __future__ import annotations
 
-import polars as pl
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
 
 from engine.operator import Context, Params, Reads, scorer
 from engine.schema import ROW_ID, TEXT_TYPE
 
-CHINESE_ANSWER = r"^\s*(?:答案|回答|答)\s*[:\uff1a]?\s*"
+if TYPE_CHECKING:
+    import polars as pl
+
 SHORT = 120  # characters of a short paragraph
 
 ROLE_OR_LABEL = r"(?im)^\s*(?:assistant|system|human|user|question|output)\s*(?::|\n)"
@@ -34,31 +37,31 @@ class ISheepRulesParams(Params):
         "input": Reads(TEXT_TYPE, optional=True),
         "response": Reads(TEXT_TYPE),
     },
-    writes={
-        "rule_filter": pa.string(),  # the name of the failed rule; null for a row that passes all of them
-        "output": pa.string(),  # the answer without the Chinese word for "answer" before it and blanks around it
-    },
+    writes={"rule_filter": pa.string()},  # the name of the failed rule; null for a row that passes all of them
 )
 def i_sheep_rules(batch: pa.Table, params: ISheepRulesParams, ctx: Context) -> pa.Table:  # noqa: ARG001
     """Names the first rule that an answer, or its instruction or input, fails.
 
-    A null answer counts as `empty`. The rules look at answers after a leading Chinese word for "answer" is taken away.
+    A null answer counts as `empty`. The rules are named in the order in which they are looked at.
     """
-    rows = pl.DataFrame(batch) if batch.num_rows else pl.DataFrame(schema=dict.fromkeys(batch.column_names, pl.String))
+    import polars as pl  # half a second, which a plan shouldn't pay
+
     given = pl.col("input") if "input" in batch.column_names else pl.lit("")
-    texts = rows.with_columns(
-        given.fill_null("").alias("input"),
+    texts = pl.DataFrame(pl.from_arrow(batch)).with_columns(
+        given.fill_null("").str.strip_chars().alias("input"),
         pl.col("instruction").fill_null(""),
-        pl.col("response").str.replace(CHINESE_ANSWER, "").str.strip_chars().alias("output"),
+        pl.col("response").fill_null("").str.strip_chars(),
     )
     failed = pl.coalesce([pl.when(held).then(pl.lit(rule)) for rule, held in _rules().items()])
-    found = texts.select(failed.alias("rule_filter"), "output").to_arrow()
-    return pa.table([batch[ROW_ID], *found.columns], names=[ROW_ID, "rule_filter", "output"])
+    found = texts.select(failed.alias("rule_filter")).to_arrow()
+    return pa.table({ROW_ID: batch[ROW_ID], "rule_filter": found["rule_filter"]})
 
 
 def _rules() -> dict[str, pl.Expr]:
-    """Which rows fail a rule, in the order in which the rules are named."""
-    instruction, given, answer = pl.col("instruction"), pl.col("input"), pl.col("output").fill_null("")
+    """Which rows fail a rule."""
+    import polars as pl
+
+    instruction, given, answer = pl.col("instruction"), pl.col("input"), pl.col("response")
     return {
         "empty": answer == "",
         "role_or_label": answer.str.contains(ROLE_OR_LABEL),
@@ -69,6 +72,5 @@ def _rules() -> dict[str, pl.Expr]:
         "chinese": answer.str.contains(r"\p{Han}"),
         "placeholder": instruction.str.contains(PLACEHOLDER) | given.str.contains(PLACEHOLDER),
         "none_as_input": given.str.contains(NONE) | given.str.contains(NO_INPUT) | instruction.str.contains(NO_INPUT),
-        "input_in_instruction": (given.str.strip_chars() != "")
-        & instruction.str.contains(given.str.strip_chars(), literal=True),
+        "input_in_instruction": (given != "") & instruction.str.contains(given, literal=True),
     }

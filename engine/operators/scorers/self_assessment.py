@@ -74,7 +74,7 @@ def _asks(params: SelfAssessmentParams) -> list[Asks]:
     reads={
         "instruction": Reads(TEXT_TYPE),
         "input": Reads(TEXT_TYPE, optional=True),
-        "response": Reads(TEXT_TYPE, default=("output", "response")),
+        "response": Reads(TEXT_TYPE),
     },
     writes=_writes,
     roles=roles,

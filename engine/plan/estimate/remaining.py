@@ -8,7 +8,10 @@ from engine.plan.estimate.history import History
 from engine.plan.estimate.probe import Tried
 from engine.plan.estimate.samples import Sample
 from engine.plan.estimate.usage import Usage
-from engine.plan.spans import Span, exactly, mean_of, total
+from engine.plan.spans import LEAST, Span, exactly, mean_of, total
+
+UNSEEN = 7
+"""Of n rows drawn evenly none has what one in n / 7 has, once in a thousand times (exp(-7))."""
 
 
 def remaining(
@@ -31,7 +34,7 @@ def remaining(
         return found
     n = sample.table.num_rows
     if sample.even:
-        return _scaled(found, tried, n, rows)
+        return _scaled(found, tried, n, rows, per_row, seeded)
     rest = rows.less(n) if seeded else Span(0, rows.less(n).high)
     return found + (known.usage(known.calls_of(rest, per_row.calls) * rest) if known else per_row * rest)
 
@@ -67,10 +70,15 @@ def _following(tried: Tried, per_row: Usage, per_call: Usage, history: History |
     return history.usage(usual.within(calls))
 
 
-def _scaled(found: Usage, tried: Tried, n: int, rows: Span) -> Usage:
-    """What evenly drawn rows take, for all rows: in proportion, with the spread of the calls from row to row."""
+def _scaled(found: Usage, tried: Tried, n: int, rows: Span, per_row: Usage, seeded: bool) -> Usage:
+    """What evenly drawn rows take, for all rows: in proportion, with the spread of the calls from row to row.
+
+    Rows that do not draw for themselves may be like one another, so that no more than the calls found are certain.
+    """
     counts = tried.first_missing()
-    spread = mean_of(counts, rows.high) if len(counts) == n and counts.any() else exactly(1.0)
-    mean = float(counts.mean()) if len(counts) == n and counts.any() else 1.0
-    by = Span(spread.low / mean / n, None if spread.high is None else spread.high / mean / n) * rows
-    return found * by
+    mean = float(counts.mean()) if len(counts) else 0.0
+    if mean == 0:
+        return per_row * Span(0, None if rows.high is None else UNSEEN / n * rows.high)
+    spread = mean_of(counts, rows.high) if len(counts) == n else Span(mean * (1 - LEAST), mean * (1 + LEAST))
+    by = spread * exactly(1 / mean / n) * rows
+    return found * (by if seeded else Span(1, by.high))

@@ -13,6 +13,9 @@ from engine.plan.steps import Planned, Verb
 from engine.spec.nodes import Spec
 from engine.store import Store
 
+GOOD = 0.9
+"""Share of a source's records that are taken to be good at least, where they are counted and not read."""
+
 
 class Rows:
     """Rows of the steps in their order; `into` must be asked for each before the steps that read it."""
@@ -46,7 +49,8 @@ class Rows:
         assert step.step.text is not None
         assert isinstance(step.step.params, sourcing.SourceParams)
         counted = sourcing.count(sourcing.resolve(step.step.text, self._spec.file.parent), step.step.params)
-        found = Span(0 if head is None else head.table.num_rows, counted)  # bad records are counted, too
+        seen = 0 if head is None else head.table.num_rows
+        found = Span(seen if counted is None else max(seen, GOOD * counted), counted)
         limit = step.body["data"].get("limit")
         return found if limit is None else found.up_to(exactly(limit))
 

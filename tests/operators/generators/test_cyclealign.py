@@ -350,3 +350,12 @@ def test_the_plan_hears_of_every_call():
     ]  # fmt: skip
     prompts = [CYCLE.asks_of(CYCLE.params(dynamic_demos=k))[2].prompt for k in (0, 1, 2)]
     assert all(one[0] == other[0] and one[1] < other[1] for one, other in pairwise(prompts))
+
+
+def test_given_answers_are_ranked_without_any_of_the_white_box():
+    whitebox = ToyBox([])
+    found = cycle([], best_first(len), whitebox=whitebox, extra=3, row={"extra_responses": ["a", "a b", "c c c", "b"]})
+    assert found["responses"] == ["a", "a b", "c c c"]
+    assert (found["blackbox_ranking"], found["whitebox_ranking"]) == ([2, 1, 0], [0, 1, 2])
+    assert not whitebox.asked
+    assert [one.calls for one in CYCLE.asks_of(CYCLE.params(n=0, extra=3))] == [(0, 3), (0, 2)]

@@ -177,6 +177,13 @@ def test_a_tuned_model_has_a_system_turn_and_rows_to_train_on_have_it_too():
     assert model.chats[0].messages == turns[1:]
 
 
+@pytest.mark.parametrize("reply", ["答案: The Rhine.\n", "\n回答\uff1a The Rhine.", "The Rhine. "])
+def test_the_chinese_word_for_answer_before_one_is_taken_away(reply):
+    _, (row,) = answer({"instruction": "Why?"}, reply=reply)
+    assert (row["response"], row["raw_response"]) == ("The Rhine.", reply)
+    assert row["messages"][-1]["content"] == "The Rhine."
+
+
 def test_an_empty_answer_is_kept_and_an_empty_instruction_is_none():
     assert answer({"instruction": "Why?"}, reply="")[1][0]["response"] == ""
     with pytest.raises(RowError, match="no instruction"):

@@ -25,7 +25,6 @@ def score(*rows):
         ("", "empty"),
         (" \n", "empty"),
         (None, "empty"),
-        ("答案:", "empty"),
         ("The Rhine.\nUser: And?", "role_or_label"),
         ("assistant\nThe Rhine.", "role_or_label"),
         ("Output: The Rhine.", "role_or_label"),
@@ -64,11 +63,6 @@ def test_rules_for_answers(response, rule):
 )
 def test_rules_for_instructions_and_inputs(instruction, given, rule):
     assert score((instruction, given, "a b"))[0]["rule_filter"] == rule
-
-
-def test_the_chinese_word_for_answer_is_taken_away_first():
-    (row,) = score((ASKED, "", " 答案: The Rhine. "))
-    assert (row["rule_filter"], row["output"]) == (None, "The Rhine.")
 
 
 def test_every_row_has_its_own_reason_and_none_is_lost():
