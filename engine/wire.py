@@ -52,7 +52,7 @@ def encode(answer: Answer) -> str:
         "text": answer.text, "value": answer.value, "finish_reason": answer.finish_reason,
         "tokens_in": answer.tokens_in, "tokens_out": answer.tokens_out,
         "tool_calls": list(answer.tool_calls) or None,
-        # JSON has no -inf: a candidate that the backend can't see is null
+        # JSON has neither NaN nor -inf: such a value is null, and so is a candidate that the backend can't see
         "logprobs": None if answer.logprobs is None
         else {k: v if v > float("-inf") else None for k, v in answer.logprobs.items()},
     }  # fmt: skip
@@ -62,6 +62,8 @@ def encode(answer: Answer) -> str:
 def decode(response: str, vector: bytes | None) -> Answer:
     """The inverse of `encode`."""
     fields = orjson.loads(response)
+    if "value" in fields and fields["value"] is None:
+        fields["value"] = float("nan")
     if "logprobs" in fields:
         fields["logprobs"] = {k: float("-inf") if v is None else v for k, v in fields["logprobs"].items()}
     fields["tool_calls"] = tuple(fields.get("tool_calls", ()))

@@ -1,6 +1,7 @@
 """The gate: one call for one question, whatever asks it, and nothing started without need."""
 
 import asyncio
+import math
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from engine.ledger import Ledger
 from engine.model import Backend, ModelConfig
 from engine.request import Answer, Capability, Chat, NextToken, Sampling
 from engine.stop import Stop, Stopped
-from engine.wire import render
+from engine.wire import decode, encode, render
 
 
 class Echo(Backend):
@@ -139,6 +140,13 @@ def test_next_token_logprobs_survive_the_ledger(ledger):
     fresh = asyncio.run(scenario(Echo()))
     known = asyncio.run(scenario(Echo(fail=True)))
     assert fresh == known == {"a": -0.5, "b": float("-inf")}
+
+
+@pytest.mark.parametrize("value", [0.5, math.nan])
+def test_a_value_survives_the_ledger_and_so_does_one_that_is_no_number(value):
+    kept = decode(encode(Answer(value=value)), None).value
+    assert kept == value or (math.isnan(kept) and math.isnan(value))
+    assert decode(encode(Answer(text="a")), None).value is None
 
 
 def test_only_new_texts_are_embedded(ledger):

@@ -46,7 +46,10 @@ def ended(planned: Mapping[str, Planned], store: Store) -> int | None:
 
 def as_built(selection: str | None, spec: Spec) -> str | None:
     """A selection with `@last`, and rounds that the stop rule has left out, as the last round that there is."""
-    last = spec.rounds.built
-    if selection is None or not last:
-        return selection
-    return _ROUND.sub(lambda m: f"@{last if m[1] == 'last' else min(int(m[1]), last)}", selection)
+    rounds = spec.rounds
+
+    def known(match: re.Match[str]) -> str:
+        left_out = match[1] != "last" and rounds.built < int(match[1]) <= rounds.count
+        return f"@{rounds.built}" if left_out or match[1] == "last" else match[0]
+
+    return _ROUND.sub(known, selection) if selection is not None and rounds.built else selection

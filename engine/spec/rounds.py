@@ -40,21 +40,27 @@ def unroll(form: SpecForm, rounds: RoundsForm | None, built: int | None, problem
         problems: where mistakes are noted; it learns where the nodes of rounds are written.
     """
     loop = Loop() if rounds is None else _loop(rounds, built, problems)
-    nodes: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    named = _outside(form, loop, problems)
     if rounds is not None:
         changes = _changes(rounds, problems)
         for number in range(1, loop.built + 1):
-            _unroll(rounds, changes, number, loop, nodes, problems)
-    outside = References(loop.outside, problems)
-    given = {kind: getattr(form, kind) or {} for kind in (*KINDS, "handoffs")}
-    read = {
-        kind: {name: outside.of(kind, data, (kind, name)) for name, data in named.items()}
-        for kind, named in given.items()
-    }
-    run = form.run
-    if run is not None and "endpoints" in run:
-        run = {**run, "endpoints": outside.keys(run["endpoints"], ("run", "endpoints"))}
-    return form.model_copy(update=read | {kind: read[kind] | nodes[kind] for kind in KINDS} | {"run": run}), loop
+            references = References(partial(loop.inside, number=number), problems)
+            for kind in KINDS:
+                named[kind] |= _of_round(rounds, changes, number, kind, references, problems)
+    return form.model_copy(update=named), loop
+
+
+def _outside(form: SpecForm, loop: Loop, problems: Problems) -> dict[str, Any]:
+    """What stands outside of the rounds and names other nodes, by its key of the spec."""
+    references = References(loop.outside, problems)
+    named: dict[str, Any] = {}
+    for kind in (*KINDS, "handoffs"):
+        given = getattr(form, kind) or {}
+        named[kind] = {name: references.of(kind, data, (kind, name)) for name, data in given.items()}
+    if form.run is not None and "endpoints" in form.run:
+        endpoints = references.keys(form.run["endpoints"], ("run", "endpoints"))
+        named["run"] = {**form.run, "endpoints": endpoints}
+    return named
 
 
 def _loop(rounds: RoundsForm, built: int | None, problems: Problems) -> Loop:
@@ -96,22 +102,22 @@ def _changes(rounds: RoundsForm, problems: Problems) -> Changes:
     return found
 
 
-def _unroll(
-    rounds: RoundsForm, changes: Changes, number: int, loop: Loop, nodes: dict[str, dict[str, Any]], problems: Problems
-) -> None:
-    """Add the nodes of one round, and note where they are written: the last change of a node first."""
-    references = References(partial(loop.inside, number=number), problems)
-    for kind in KINDS:
-        for name, data in (getattr(rounds, kind) or {}).items():
-            node = f"{name}@{number}"
-            written: tuple[Keys, ...] = (("rounds", kind, name),)
-            for path, change in _of(changes, number, kind, name):
-                data, written = _merged(data, change), (path, *written)
-            problems.document.written[kind, node] = written
-            nodes[kind][node] = references.of(kind, data, (kind, node))
+def _of_round(
+    rounds: RoundsForm, changes: Changes, number: int, kind: str, references: References, problems: Problems
+) -> dict[str, Any]:
+    """The nodes of one kind in one round; where they are written is noted, the last change of a node first."""
+    nodes = {}
+    for name, data in (getattr(rounds, kind) or {}).items():
+        node = f"{name}@{number}"
+        written: tuple[Keys, ...] = (("rounds", kind, name),)
+        for path, change in _changes_of(changes, number, kind, name):
+            data, written = _merged(data, change), (path, *written)
+        problems.document.written[kind, node] = written
+        nodes[node] = references.of(kind, data, (kind, node))
+    return nodes
 
 
-def _of(changes: Changes, number: int, kind: str, name: str) -> Iterator[tuple[Keys, Any]]:
+def _changes_of(changes: Changes, number: int, kind: str, name: str) -> Iterator[tuple[Keys, Any]]:
     """What is different with a node in a round."""
     for path, change in changes:
         named = getattr(change, kind) or {}

@@ -51,6 +51,7 @@ WRITES = {
     "response_source": pa.list_(pa.string()),  # whitebox or extra
     "duplicates": pa.int32(),  # answers left out because they are the same as one before
     "empty": pa.int32(),  # answers left out because they say nothing
+    "cut": pa.int32(),  # answers of the white box that ended at max_tokens; they are ranked like others
     "demo_ids": pa.list_(pa.string()),  # row ids of the demonstrations that were shown, the static ones first
     "label_order": _INDICES,  # the answer behind each letter of the last ranking prompt
     "blackbox_raw": pa.string(),  # the last reply

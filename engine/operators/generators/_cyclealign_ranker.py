@@ -16,7 +16,7 @@ from engine.request import Message
 
 CUT = " [...] "
 _LEAST = 20  # characters of a text that is cut
-_CHAIN = re.compile(r"\b[A-Z]\b(?:[\s*_()\[\]\"'`]*>[\s*_()\[\]\"'`]*\b[A-Z]\b)+", re.IGNORECASE)
+_CHAIN = re.compile(r"\b[A-Z]\b(?:[\s*()\[\]\"'`]*>[\s*()\[\]\"'`]*\b[A-Z]\b)+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def shown_demos(side: SideTable | None, most: int, without: set[str], *, newest:
         newest: whether they are counted from the table's end.
 
     Raises:
-        RowError: a demonstration that would be shown has no ranking of its answers.
+        RowError: a demonstration that would be shown has no prompt, or no ranking of its answers.
     """
     rows = [] if side is None else side.rows
     found: list[Demo] = []
@@ -74,12 +74,16 @@ def ranking_prompt(
 def read_ranking(reply: str, order: Sequence[int]) -> list[int] | None:
     """The answers' indices from a reply such as "B > A > C"; None unless it ranks all, in one way.
 
+    Read are the first and the last line that say anything: a reply that repeats the prompt has the rankings of
+    demonstrations between them.
+
     Args:
-        reply: of the black box; what stands around the ranking is not read.
+        reply: of the black box.
         order: the answer behind each letter.
     """
-    labels = LETTERS[: len(order)]
-    chains = {"".join(re.findall("[A-Z]", found[0].upper())) for found in _CHAIN.finditer(reply)}
+    labels, lines = LETTERS[: len(order)], reply.strip().splitlines()
+    found = (chain[0].upper() for line in (*lines[:1], *lines[-1:]) for chain in _CHAIN.finditer(line))
+    chains = {"".join(filter(str.isalpha, chain)) for chain in found}
     whole = [chain for chain in chains if sorted(chain) == list(labels)]
     return [order[labels.index(letter)] for letter in whole[0]] if len(whole) == 1 else None
 
@@ -93,7 +97,11 @@ def _demo(row: dict[str, Any]) -> Demo:
         )
     if any(not responses[i] for i in ranking):
         raise RowError(f"demonstration {row['row_id']}: a response that its ranking names is null or empty")
-    return Demo(row["row_id"], transcript(prompt_turns(row["prompt"], None)), responses, ranking)
+    try:
+        turns = prompt_turns(row["prompt"], None)
+    except RowError as e:
+        raise RowError(f"demonstration {row['row_id']}: {e.message}") from e
+    return Demo(row["row_id"], transcript(turns), responses, ranking)
 
 
 def _shown(demo: Demo, prompts: CyclealignPrompts, chars: int) -> str:

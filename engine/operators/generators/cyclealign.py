@@ -72,6 +72,7 @@ async def cyclealign(row: Row, params: CyclealignParams, ctx: Context) -> list[d
             "response_source": list(answers.sources.values()),
             "duplicates": answers.duplicates,
             "empty": answers.empty,
+            "cut": answers.cut,
             "used_for_training": False,
             "used_as_demo": False,
             **await _ranked(Case(row["row_id"], turns, answers, params, ctx)),
@@ -112,11 +113,12 @@ def labels(judged: Sequence[int], own: Sequence[int], params: CyclealignParams) 
 
 @dataclass(frozen=True)
 class Answers:
-    """The different answers to a prompt, each with where it comes from; how many more there were."""
+    """The different answers to a prompt, each with where it comes from; how many more there were, and how many cut."""
 
     sources: dict[str, str]
     duplicates: int
     empty: int
+    cut: int
 
     @property
     def texts(self) -> list[str]:
@@ -136,7 +138,8 @@ async def _answers(row: Row, turns: list[Message], params: CyclealignParams, ctx
     sources: dict[str, str] = {}
     for text, source in spoken:
         sources.setdefault(text, source)
-    return Answers(sources, len(spoken) - len(sources), len(everything) - len(spoken))
+    cut = sum(answer.finish_reason == "length" for answer in drawn)
+    return Answers(sources, len(spoken) - len(sources), len(everything) - len(spoken), cut)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyarrow as pa
@@ -26,9 +27,12 @@ async def reward(row: Row, params: RewardParams, ctx: Context) -> dict[str, Any]
     """Asks a reward model about a conversation that ends with the reply to be judged.
 
     Raises:
-        RowError: there is no reply to judge.
+        RowError: there is no reply to judge, or the model's number is none.
     """
     turns = [{"role": turn["role"], "content": turn["content"]} for turn in row["messages"] or []]
     if not turns or turns[-1]["role"] != "assistant":
         raise RowError("there is no reply to judge: the conversation is null, or does not end with the assistant")
-    return {"reward": await ctx.model.reward(turns)}
+    found = await ctx.model.reward(turns)
+    if not math.isfinite(found):
+        raise RowError(f"the reward is {found}, which is no finite number")
+    return {"reward": found}

@@ -119,7 +119,8 @@ def test_equal_and_empty_answers_are_left_out_and_counted():
     found = cycle(["a", " ", "b", "a", "a"], best_first(len), extra=3, row={"extra_responses": ["b", "c", None, "a c"]})
     assert found["responses"] == ["a", "b", "c"]
     assert found["response_source"] == ["whitebox", "whitebox", "extra"]
-    assert (found["duplicates"], found["empty"]) == (3, 2)
+    assert (found["duplicates"], found["empty"], found["cut"]) == (3, 2, 0)
+    assert cycle(["a", Answer(text="b", finish_reason="length")], best_first(len))["cut"] == 1
 
 
 def test_letters_are_shuffled_and_the_order_is_kept():
@@ -166,7 +167,7 @@ def test_what_is_read_as_a_ranking():
         "B > A > C",
         "Ranking: **B** > **A** > **C**.",
         "b>a>c",
-        "A > B is wrong.\nB > A > C",
+        "A > B is wrong.\n\nB > A > C\n",
         "[B] > [A] > [C]",
     ):
         assert read_ranking(reply, order) == [0, 2, 1]
@@ -305,6 +306,18 @@ def test_long_demonstrations_are_cut_and_the_query_is_not():
 def test_a_demonstration_without_a_ranking_is_refused(ranking, problem):
     with pytest.raises(RowError, match=f"demonstration s0.*{problem}"):
         cycle(["a", "b"], best_first(len), static=[{"prompt": "x", "responses": ["p", "q"], "ranking": ranking}])
+
+
+def test_a_demonstration_without_a_prompt_is_refused():
+    with pytest.raises(RowError, match="demonstration s0: there is no prompt"):
+        cycle(["a", "b"], best_first(len), static=[{"prompt": "", "responses": ["p", "q"], "ranking": [0, 1]}])
+
+
+def test_a_reply_that_repeats_the_prompt_is_no_ranking():
+    echo = Talker(lambda prompt, _: prompt)
+    found = cycle(["a", "b"], echo, static=STATIC)
+    assert "Ranking: B > A" in found["blackbox_raw"]
+    assert found["status"] == "unreadable"
 
 
 def test_nothing_to_answer():
