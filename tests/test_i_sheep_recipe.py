@@ -173,6 +173,14 @@ def test_every_block_has_one_fate_and_the_fates_are_all_there_is(tmp_path):
     assert project.sql("SELECT count(*) FROM assessed WHERE quality_score IS NULL AND quality_raw IS NULL") == [(0,)]
 
 
+def test_too_few_seeds_end_the_build_with_a_cure(tmp_path):
+    project = scripted_chain(tmp_path).data([{"instruction": "One in other words.", "input": ""}] * 9)
+    report = project.build()
+    failed = {step["step"]: step["detail"] for step in report.steps if step["state"] == "failed"}
+    assert set(failed) == {"prompts@1", "prompts@2"}
+    assert "1 different instructions in 9 rows, and a prompt shows 5" in failed["prompts@1"]
+
+
 def test_the_same_seed_gives_the_same_rows(tmp_path):
     found = []
     for name in ("one", "other"):

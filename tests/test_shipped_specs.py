@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,6 +22,8 @@ SPECS = folder("specs")
 EMBEDDED = Path(engine.models.__file__).parent / "weights"  # stands in for checkpoints that a plan only looks at
 FOUND = sorted(path.relative_to(SPECS).as_posix() for path in SPECS.rglob("*.yaml"))
 RECIPES = [name for name in FOUND if "/" not in name]
+METHODS = {"codeclm.yaml", "cyclealign.yaml", "i_sheep.yaml", "ultraprompt.yaml"}
+"""Recipes whose twins are built by `test_method_twins`."""
 OFFLINE = {"curate.yaml"}
 """Recipes that need neither a server nor a file of the user's: their own twins."""
 WITHOUT_SCORE = (
@@ -80,7 +83,7 @@ def test_a_twin_has_the_steps_of_its_recipe(recipe):
     assert shape(load(recipe)) == shape(load(twin(recipe)))
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name not in METHODS])
 def test_its_twin_is_built_and_then_cached(recipe, tmp_path):
     spec = load(twin(recipe))
     first = build(spec, tmp_path)
@@ -106,12 +109,20 @@ def reasons(home: Path) -> set[str]:
 
 
 def shape(spec: Spec) -> dict[str, object]:
-    """What a spec does, without its models, files and numbers."""
+    """What a spec does, without its models, files and numbers; of nodes that repeat the first two rounds."""
     return {
         name: (
-            table.verb, table.operator, table.inputs, dict(table.models), dict(table.sides), dict(table.columns),
-            [(score.operator, dict(score.models), dict(score.sides), dict(score.columns)) for score in table.scores],
+            table.verb, table.operator, *map(plain, (table.inputs, table.models, table.sides)), dict(table.columns),
+            [
+                (score.operator, plain(score.models), plain(score.sides), dict(score.columns))
+                for score in table.scores
+            ],
             [(test.name, test.columns, test.severity) for test in table.tests],
         )
-        for name, table in spec.tables.items()
-    } | {"models": sorted(spec.models)}  # fmt: skip
+        for name, table in spec.tables.items() if name.partition("@")[2] in ("", "1", "2")
+    } | {"models": sorted({name.partition("@")[0] for name in spec.models})}  # fmt: skip
+
+
+def plain(names: Iterable[str]) -> list[str]:
+    """Without their rounds, each once."""
+    return list(dict.fromkeys(name.partition("@")[0] for name in names))

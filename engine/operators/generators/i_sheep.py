@@ -63,6 +63,7 @@ def _asks(params: ISheepParams) -> list[Asks]:
     sides={"seeds": Side({"instruction": Reads(TEXT_TYPE), "input": Reads(TEXT_TYPE, optional=True)})},
     asks=_asks,
     roots=lambda params: params.rows,
+    gives=lambda params, rows: (rows, rows * params.max_tokens),  # a block takes a token at least
 )
 async def i_sheep(row: Row, params: ISheepParams, ctx: Context) -> list[dict[str, Any]]:
     """Shows a model a few seeds as the beginning of a list of tasks; each block that it goes on with is a row.

@@ -48,6 +48,7 @@ class ISheepAnswerParams(AskParams):
     reads={"instruction": Reads(TEXT_TYPE), "input": Reads(TEXT_TYPE, optional=True)},
     writes=WRITES,
     roles=roles,
+    gives=lambda _, rows: (rows, rows),
     asks=lambda params: [Asks((1, 1), prompt=(0, 1 + len(params.system or "")), reply=(0, params.max_tokens))],
 )
 async def i_sheep_answer(row: Row, params: ISheepAnswerParams, ctx: Context) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from engine.operator import Context, Params, Reads, selector
 from engine.operators._rouge import Tokens, rouge_l, tokens
 from engine.operators.selectors._verdict import verdict
 from engine.operators.selectors.deita import first_come
-from engine.schema import ROW_ID, TEXT_TYPE
+from engine.schema import ROW_ID, TEXT_TYPE, empty_table
 
 NO_TEXT = "no_text"
 LIKE_A_SEED = "like_a_seed"
@@ -48,7 +48,7 @@ def novelty(batch: pa.Table, params: NoveltyParams, ctx: Context) -> pa.Table:
     has_text = batch["text"].is_valid().to_numpy()
     by_id = pc.sort_indices(batch[ROW_ID]).to_numpy()
     order = by_id[has_text[by_id]]
-    seeds = ctx.sides["seeds"].table if "seeds" in ctx.sides else batch.schema.empty_table()
+    seeds = ctx.sides["seeds"].table if "seeds" in ctx.sides else empty_table(batch.schema)
     texts = tokens(_joined(seeds["text"], batch["text"].take(pa.array(order))))
     kept, nearest, similarity = greedy(texts, len(seeds), params.max_similarity)
 

@@ -18,7 +18,7 @@ def test_the_models_number():
 
 def test_a_number_that_is_none_is_no_score():
     class Broken:
-        async def reward(self, messages):
+        async def reward(self, messages):  # noqa: ARG002
             return math.nan
 
     talk = [ASKED, {"role": "assistant", "content": "It is so."}]
