@@ -72,7 +72,7 @@ def test_a_failing_test_of_a_side_table_stops_what_reads_it(sides):
 
 
 def test_a_missing_column_of_a_side_table_is_named(sides):
-    with pytest.raises(SpecError, match=r"columns\.seeds\.text: .* reads the column 'answer', which seeds doesn't have"):
+    with pytest.raises(SpecError, match=r"columns\.seeds\.text: .* reads the column 'answer', which seeds doesn't"):
         sides("answer").plan()
 
 
