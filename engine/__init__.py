@@ -14,7 +14,8 @@ The rooms, from the roof down (imports point down this list only; `lint-imports`
     operators, models       what makes, scores and selects rows; what answers model calls; one file each
     relation, calls, laws   how tables are composed of objects; the gate to a model, `bound` to an operator; the laws
     store, ledger           objects by fingerprint; model calls by content
-    operator, model, request, schema, errors    what an operator, a model, a call to it, a row and an error is
+    operator, needs, model, request, schema, errors    what an operator (and what it needs), a model, a call to it, a
+                            row and an error is; `names` says how nodes of rounds are called
 """
 
 __version__ = "0.1.0"
