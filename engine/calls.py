@@ -133,6 +133,7 @@ class Gate:
                 if not asker.to_the_end:
                     self._stop.check(asker.node)
                 await self._start()
+                began = time.perf_counter()  # how long the call took, not how long it waited for a slot or for weights
                 answer = await self.backend.answer(request)
         except ModelError as e:
             asker.tally.failed += 1

@@ -11,14 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from engine.errors import RowError
 from engine.needs import Asks, tokens_in
 from engine.operator import Context, Params
+from engine.operators._prompts import Template, fill
 from engine.request import Sampling
 
 WRITES = {
@@ -33,7 +34,6 @@ WRITES = {
     "completion": pa.string(),  # the score as a digit
 }
 UNLIMITED = 4096  # tokens that a rewrite is taken to have at most where the model alone limits it
-_FIELD = re.compile(r"\{(\w+)\}")
 _LINE = re.compile(r"^[ \t*]*\[(?:Response )?(\d+)\][ \t*]*Score:[ \t*]*(\d+)(?![\d.,/]*\d)", re.MULTILINE)
 
 
@@ -47,19 +47,11 @@ class EvolParams(Params):
     rounds: int = Field(5, ge=1)
     retries: int = Field(2, ge=0)
     operators: dict[str, str] | None = Field(None, min_length=1)
-    evolve: str | None = None
-    rank: str | None = None
+    evolve: Annotated[str, Template("method")] | None = None
+    rank: Annotated[str, Template("variants")] | None = None
     temperature: float | None = Field(None, ge=0)
     top_p: float | None = Field(None, gt=0, le=1)
     max_tokens: int | None = Field(None, ge=1)
-
-    @model_validator(mode="after")
-    def _prompts_have_their_fields(self) -> EvolParams:
-        for name, field in (("evolve", "method"), ("rank", "variants")):
-            text = getattr(self, name)
-            if text is not None and field not in _FIELD.findall(text):
-                raise ValueError(f"{name}: the prompt needs the field {{{field}}}")
-        return self
 
     @property
     def sampling(self) -> Sampling:
@@ -186,11 +178,6 @@ def children(chain: Sequence[Variant], ranking: Ranking, texts: Sequence[Mapping
             zip(texts, chain, ranking.scores, ranking.positions, strict=True)
         )
     ]  # fmt: skip
-
-
-def fill(template: str, values: Mapping[str, str]) -> str:
-    """A template with its fields filled; braces that name none, and those of the values, stay."""
-    return _FIELD.sub(lambda found: values.get(found[1], found[0]), template)
 
 
 async def _say(asked: str, row_id: str, number: int, params: EvolParams, ctx: Context) -> str:

@@ -5,7 +5,7 @@ AgentWrite of Bai et al., "LongWriter" (arXiv 2408.07055, section 3). The prompt
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 from pydantic import Field
@@ -13,46 +13,16 @@ from pydantic import Field
 from engine.errors import RowError
 from engine.needs import Asks, tokens_in
 from engine.operator import Context, Params, Reads, Row, generator
-from engine.operators.generators._evol import fill
+from engine.operators._prompts import Template, fill, shipped
 from engine.request import Answer, Capability, Sampling
 from engine.schema import MESSAGES, TEXT_TYPE
 
-USUAL_PARAGRAPHS = 10  # of some 500 words, for a plan's estimate
 
-PLAN = """\
-You plan long texts, and others write them. Below is a writing task. Cut it into paragraphs, and say of each what it \
-is about and how long it is to be.
+class AgentWritePrompts(Params):
+    """The requests for the plan and for one paragraph."""
 
-Write one line for each paragraph, in the order of the text, in this form:
-
-Paragraph 1 - Main point: what it says, in some detail - Words: 400
-Paragraph 2 - Main point: what it says, in some detail - Words: 700
-
-A paragraph has 200 to 1000 words. Together the paragraphs do all that the task asks for, and their words add up to \
-the length that it asks for. Write in the language of the task, and nothing but these lines.
-
-The task:
-{instruction}"""
-
-WRITE = """\
-You write a long text, one paragraph at a time. Below are the task, the plan of the whole text, what is written so \
-far, and the line of the plan that comes next. Write the paragraph of that line, and no other.
-
-Go on from where the text ends, without repeating it, in the same language and style; keep to the main point and to \
-the number of words that the line gives. This is not the end of the text unless the line is the last one: no summary, \
-no closing remark, no outlook on what follows. Write the paragraph alone, without the line itself.
-
-The task:
-{instruction}
-
-The plan:
-{plan}
-
-Written so far:
-{text}
-
-The line to write now:
-{line}"""
+    plan: Annotated[str, Template("instruction")] = shipped("agent_write/plan")
+    write: Annotated[str, Template("instruction", "plan", "text", "line")] = shipped("agent_write/write")
 
 
 class AgentWriteParams(Params):
@@ -61,15 +31,16 @@ class AgentWriteParams(Params):
     max_paragraphs: int = Field(50, ge=1)
     temperature: float = Field(1.0, ge=0)
     max_tokens: int = Field(4096, ge=1)
+    prompts: AgentWritePrompts = AgentWritePrompts()
 
 
 def _asks(params: AgentWriteParams) -> list[Asks]:
     """A plan, then its paragraphs; each is asked for with the plan and all that is written so far."""
-    few, many = tokens_in(WRITE)
+    few, many = tokens_in(params.prompts.write)
     reply = (0, params.max_tokens)
     shown = (params.max_paragraphs + 1) * params.max_tokens
     return [
-        Asks((1, 1), prompt=tokens_in(PLAN), reply=reply),
+        Asks((1, 1), prompt=tokens_in(params.prompts.plan), reply=reply),
         Asks((1, params.max_paragraphs), prompt=(few, many + shown), reply=reply),
     ]
 
@@ -104,8 +75,9 @@ async def agent_write(row: Row, params: AgentWriteParams, ctx: Context) -> list[
     paragraphs: list[str] = []
     cut = 0
     for number, line in enumerate(plan, 1):
-        given = {"plan": "\n".join(plan), "text": "\n\n".join(paragraphs), "line": line}
-        answer = await _ask(fill(WRITE, {"instruction": instruction, **given}), row["row_id"], number, params, ctx)
+        so_far = {"plan": "\n".join(plan), "text": "\n\n".join(paragraphs), "line": line}
+        asked = fill(params.prompts.write, {"instruction": instruction, **so_far})
+        answer = await _ask(asked, row["row_id"], number, params, ctx)
         written = (answer.text or "").strip()
         if not written:
             raise RowError(f"paragraph {number} of {len(plan)} is empty")
@@ -122,7 +94,7 @@ async def _plan(row_id: str, instruction: str, params: AgentWriteParams, ctx: Co
     Raises:
         RowError: there are none, too many, or the last one is cut off.
     """
-    answer = await _ask(fill(PLAN, {"instruction": instruction}), row_id, 0, params, ctx)
+    answer = await _ask(fill(params.prompts.plan, {"instruction": instruction}), row_id, 0, params, ctx)
     lines = [line.strip() for line in (answer.text or "").split("\n") if line.strip()]
     if not lines:
         raise RowError("the plan is empty")

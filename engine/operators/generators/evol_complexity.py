@@ -9,7 +9,8 @@ from typing import Any
 
 from engine.errors import RowError
 from engine.operator import Context, Reads, Row, generator
-from engine.operators.generators._evol import WRITES, EvolParams, asks_with, chain_of, children, fill, gives, rank
+from engine.operators._prompts import fill
+from engine.operators.generators._evol import WRITES, EvolParams, asks_with, chain_of, children, gives, rank
 from engine.operators.generators._evol_prompts import EVOLVE_INSTRUCTION, HARDER, RANK_INSTRUCTIONS
 from engine.operators.scorers._deita import COMPLEXITY
 from engine.request import Capability

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from engine.errors import RowError
 from engine.needs import Asks, tokens_in
 from engine.operator import Context, Params, Reads, Row, scorer
-from engine.operators.scorers._deita import Turn, filled
+from engine.operators._prompts import Template, fill, shipped
 from engine.operators.scorers._magpie_tags import read_object
 from engine.request import Capability, Sampling
 from engine.schema import TEXT_TYPE
@@ -26,39 +26,11 @@ DIMENSIONS = ("relevance", "accuracy", "coherence", "clarity", "breadth_and_dept
 MARKS = {str(mark): mark for mark in (1, 2, 3, 4, 5)} | {f"{mark}.0": mark for mark in (1, 2, 3, 4, 5)}
 FALLBACK = 3  # what a mark that is missing counts as with `on_failure: three`
 
-PROMPT = """\
-You judge the quality of writing, and you are strict. Below are what a user asked an AI assistant to write, and what \
-the assistant wrote. Give the text one mark in each of six dimensions, a whole number from 1 (bad) to 5 (excellent):
 
-- relevance: it is about what was asked for and fits it in every point.
-- accuracy: what it says is right; it misleads nobody and contradicts nothing in the request.
-- coherence: its structure is clear, and one thought follows from the other.
-- clarity: its language is plain and exact, and easy to understand.
-- breadth_and_depth: it covers the subject widely and goes into it, with substance in every part.
-- reading_experience: one reads it gladly; it holds the attention and has a style that suits the request.
+class WritingQualityPrompts(Params):
+    """What the judge is asked."""
 
-Give 5 only where nothing could be improved, and low marks for what is dull, repetitive or beside the point. Do not \
-look at the length: how long the text is, and whether that is the length that was asked for, must not change a mark.
-
-<request>
-{instruction}
-</request>
-
-<text>
-{response}
-</text>
-
-First analyse strengths and weaknesses in a few sentences, then give the marks. Answer with one JSON object and \
-nothing else:
-{
-    "analysis": "...",
-    "relevance": 1 to 5,
-    "accuracy": 1 to 5,
-    "coherence": 1 to 5,
-    "clarity": 1 to 5,
-    "breadth_and_depth": 1 to 5,
-    "reading_experience": 1 to 5
-}"""
+    judge: Annotated[str, Template("instruction", "response")] = shipped("writing_quality/judge")
 
 
 class WritingQualityParams(Params):
@@ -72,6 +44,7 @@ class WritingQualityParams(Params):
     tries: int = Field(5, ge=1)
     temperature: float = Field(0.5, ge=0)
     max_tokens: int = Field(1024, ge=1)
+    prompts: WritingQualityPrompts = WritingQualityPrompts()
 
     @model_validator(mode="after")
     def _asking_again_needs_chance(self) -> WritingQualityParams:
@@ -82,7 +55,7 @@ class WritingQualityParams(Params):
 
 def _asks(params: WritingQualityParams) -> list[Asks]:
     tries = params.tries if params.on_failure == "retry" else 1
-    return [Asks((1, tries), prompt=tokens_in(PROMPT), reply=(0, params.max_tokens))]
+    return [Asks((1, tries), prompt=tokens_in(params.prompts.judge), reply=(0, params.max_tokens))]
 
 
 @scorer(
@@ -111,7 +84,7 @@ async def writing_quality(row: Row, params: WritingQualityParams, ctx: Context) 
     """
     if not row["instruction"] or row["response"] is None:
         raise RowError("the response is null" if row["instruction"] else "the instruction is null or empty")
-    asked, _ = filled(PROMPT, Turn(row["instruction"], row["response"]), None)
+    asked = fill(params.prompts.judge, {"instruction": row["instruction"], "response": row["response"]})
     turns = [{"role": "user", "content": asked}]
     sampling = Sampling(temperature=params.temperature, max_tokens=params.max_tokens)
     for k in range(params.tries if params.on_failure == "retry" else 1):

@@ -13,7 +13,8 @@ from project import Project
 from pydantic import ValidationError
 
 from engine.errors import RowError
-from engine.operators.generators._evol import fill, read_scores
+from engine.operators._prompts import fill
+from engine.operators.generators._evol import read_scores
 from engine.operators.generators._evol_prompts import BETTER, HARDER
 from engine.operators.scorers._deita import COMPLEXITY, QUALITY
 from engine.registry import operator
@@ -167,7 +168,7 @@ def test_prompts_and_operators_of_one_s_own():
     )  # fmt: skip
     assert model.evolved == ["Shout. {unknown} :\ntea"]
     assert model.ranked[0].startswith("2 Score:\n[1]\n")
-    with pytest.raises(ValidationError, match=r"rank: the prompt needs the field \{variants\}"):
+    with pytest.raises(ValidationError, match=r"the prompt needs \{variants\}"):
         COMPLEX.params(rank="Rank them.")
     assert fill("{a} {b}", {"a": "{b}"}) == "{b} {b}"
 

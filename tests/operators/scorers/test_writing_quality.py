@@ -9,7 +9,8 @@ from project import Project
 from pydantic import ValidationError
 
 from engine.errors import ModelError, RowError
-from engine.operators.scorers.writing_quality import DIMENSIONS, PROMPT
+from engine.operators._prompts import text_of
+from engine.operators.scorers.writing_quality import DIMENSIONS
 from engine.registry import operator
 from engine.request import Answer
 from engine.schema import draw
@@ -105,13 +106,15 @@ def test_what_the_judge_is_asked():
     model = in_turn(GOOD)
     answers(QUALITY, model, ROW)
     ((turns, drawn, sampling),) = model.chats
-    head, _, rest = PROMPT.partition("{instruction}")
+    head, _, rest = text_of("writing_quality/judge").partition("{instruction}")
     middle, _, end = rest.partition("{response}")
     asked = "".join([head, ROW["instruction"], middle, ROW["response"], end])
     assert turns == [{"role": "user", "content": asked}]
     assert drawn == draw(17, "r0", 0)
     assert (sampling.temperature, sampling.max_tokens) == (0.5, 1024)
-    assert PROMPT.index('"analysis"') < min(PROMPT.index(f'"{name}"') for name in DIMENSIONS)
+    assert text_of("writing_quality/judge").index('"analysis"') < min(
+        text_of("writing_quality/judge").index(f'"{name}"') for name in DIMENSIONS
+    )
 
 
 def test_an_empty_response_is_judged():
