@@ -117,14 +117,19 @@ def filters(query: str) -> bool:
     return orders and not functions & (_aggregates() | MULTIPLYING)
 
 
-def multiplies(query: str) -> bool:
-    """Whether a query may give more rows than the tables that it names have together, or one without a table."""
+def multiplies(query: str, *, joins: bool = True) -> bool:
+    """Whether a query may give more rows than the tables that it names have together, or one without a table.
+
+    With `joins=False`, whether it may by anything but joining each of its tables once.
+    """
     document = _parsed(query)
     if document["error"]:
         return True
     tables: list[str] = []
     for node in _walk(document):
-        if node.get("type") in ("JOIN", "TABLE_FUNCTION", "PIVOT", "RECURSIVE_CTE_NODE", "EXPRESSION_LIST"):
+        if node.get("type") in ("TABLE_FUNCTION", "PIVOT", "RECURSIVE_CTE_NODE", "EXPRESSION_LIST"):
+            return True
+        if joins and node.get("type") == "JOIN":
             return True
         if node.get("function_name") in MULTIPLYING or len(node.get("group_sets") or ()) > 1:
             return True

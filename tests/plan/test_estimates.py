@@ -228,3 +228,29 @@ def test_a_build_keeps_what_was_planned_beside_what_was_sent(tmp_path):
     assert all(row[-1] for row in rows.values())
     span = plan.steps["answers"].estimate.tokens_in
     assert rows["answers"][:5] == (40, 40, 40, span.low, span.high)
+
+
+JOINED = """
+models:
+  teacher: {use: scripted, params: {replies: [{match: "", reply: REPLIES}]}}
+tables:
+  asked: {source: data.jsonl, params: {shape: raw}}
+  wording: {sql: "SELECT 'Say it in other words, and be brief about it: ' AS before"}
+  answers: {generate: respond, from: asked, model: teacher, params: {max_tokens: 64}}
+  framed: {sql: "SELECT a.row_id, before || a.response AS prompt FROM answers AS a, wording"}
+  again: {generate: respond, from: framed, model: teacher, params: {max_tokens: 64}}
+  pairs: {sql: "SELECT a.prompt FROM asked AS a, asked AS b"}
+  others: {generate: respond, from: pairs, model: teacher, params: {max_tokens: 64}}
+"""
+
+
+def test_what_a_query_joins_and_writes_is_bounded_by_what_it_reads(tmp_path):
+    rng = random.Random(6)
+    project = Project(tmp_path).spec(JOINED.replace("REPLIES", str([words(rng, 3, 40) for _ in range(9)])))
+    project.data([{"prompt": words(rng, 5, 50)} for _ in range(12)])
+    plan = project.plan()
+    again = plan.steps["again"].estimate
+    assert (again.rows, again.calls) == (Span(0, 12), Span(0, 12)), "a table of one row multiplies nothing"
+    assert again.tokens_in.high is not None
+    assert plan.steps["others"].estimate.calls == Span(0, None), "two tables with several rows each may"
+    check(plan, project.build())

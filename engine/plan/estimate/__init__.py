@@ -15,9 +15,11 @@ can't be done are in none of it: they make the truth smaller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
+
+import pyarrow as pa
 
 from engine.ledger import Ledger
 from engine.model import Backend
@@ -28,7 +30,7 @@ from engine.plan.estimate.remaining import remaining
 from engine.plan.estimate.rewards import rewards_usage
 from engine.plan.estimate.rows import Rows
 from engine.plan.estimate.samples import Sample, Samples
-from engine.plan.estimate.usage import Usage
+from engine.plan.estimate.usage import Usage, may_hold_text, tokens_of
 from engine.plan.spans import UNKNOWN, Span, total
 from engine.plan.steps import Estimate, Planned, Status, Verb
 from engine.spec.nodes import Spec
@@ -54,7 +56,7 @@ class Estimator:
         self._samples = Samples(spec, store, planned)
         self._histories = cache(lambda name: history_of(store, ledger, spec.name, planned[name]))
         self._rows = Rows(spec, store, self._samples, self._history)
-        self._tokens = cache(self._column)
+        self._made = cache(self._most_made)
 
     def of(self, step: Planned) -> Estimate:
         """Rows read, and calls and tokens that one step takes."""
@@ -107,14 +109,36 @@ class Estimator:
 
     def _texts(self, step: Planned) -> Span:
         """The tokens of a row's own texts: of all columns that a step reads."""
-        return total(
-            self._tokens(step.columns.owners[column], column) for column in set(step.columns.reads.values())
-        )  # fmt: skip
+        columns = step.columns
+        return self._row(frozenset((columns.owners[name], name) for name in columns.reads.values()))
 
-    def _column(self, owner: str, column: str) -> Span:
-        """The tokens of one column in a row: measured, or else bounded by what its row was made of."""
-        found = self._samples.tokens(owner, column)
+    def _row(self, columns: Iterable[tuple[str, str]]) -> Span:
+        """The tokens of some columns in a row: measured, or else bounded by what their owner made them of.
+
+        The bound is one for all columns of an owner together: a reply is cut into columns, not repeated in each.
+        """
+        found = {(owner, name): self._samples.tokens(owner, name) for owner, name in columns}
+        made = {
+            owner for (owner, name), span in found.items()
+            if span.unknown and may_hold_text(self._planned[owner].columns.writes.get(name, pa.string()))
+        }  # fmt: skip
+        return total([*(span for span in found.values() if not span.unknown), *map(self._made, sorted(made))])
+
+    def _most_made(self, owner: str) -> Span:
+        """The tokens that a row of what a step wrote has at most."""
         step = self._planned[owner]
-        if not found.unknown or step.step.verb is not Verb.GENERATE:
-            return found
-        return UNKNOWN if step.step.operator is None else text_made(step.step, self._backends, self._texts(step))
+        match step.step.verb:
+            case Verb.GENERATE | Verb.SCORE if step.step.operator is not None:
+                return text_made(step.step, self._backends, self._texts(step))
+            case Verb.SQL:
+                return self._queried(step)
+        return UNKNOWN
+
+    def _queried(self, step: Planned) -> Span:
+        """What a column of a query holds at most: a row of each table that it reads, and the query's own text.
+
+        One that gathers many rows into one (`string_agg`, `list`) can hold more; no bound of that is known.
+        """
+        assert step.step.text is not None
+        read = self._row(frozenset((owner, name.partition(".")[2]) for name, owner in step.columns.owners.items()))
+        return Span(0, (read + tokens_of(step.step.text)).high)

@@ -85,7 +85,15 @@ class Rows:
         assert step.step.text is not None
         if filters(step.step.text):
             return self._came(step, rows).within(Span(0, rows.high))
-        return UNKNOWN if multiplies(step.step.text) else Span(0, None if rows.high is None else max(rows.high, 1))
+        if multiplies(step.step.text):
+            return UNKNOWN if multiplies(step.step.text, joins=False) else self._joined(step)
+        return Span(0, None if rows.high is None else max(rows.high, 1))
+
+    def _joined(self, step: Planned) -> Span:
+        """A join's rows: those of its only table with more than one row; of several such tables nothing is known."""
+        highs = [self._out[table].high for table in step.step.sources]
+        several = [high for high in highs if high is None or high > 1]
+        return UNKNOWN if len(several) > 1 else Span(0, several[0] if several else 1)
 
 
 def _given(step: Planned, rows: Span) -> Span:

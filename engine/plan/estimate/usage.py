@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from engine.needs import CHARS_PER_TOKEN
 from engine.plan.spans import NOTHING, UNKNOWN, Span, total
 from engine.request import (
@@ -23,6 +25,7 @@ from engine.request import (
     Request,
     Reward,
 )
+from engine.schema import is_text
 
 FRAME = Span(0, 64)
 """Tokens that a chat template puts around one conversation: roles, ends of turns, a system text of its own."""
@@ -58,6 +61,13 @@ def texts_in(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list | tuple):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from texts_in(inner)
+
+
+def may_hold_text(kind: pa.DataType) -> bool:
+    """Whether values of a type have texts in them, at any depth."""
+    if pa.types.is_nested(kind):
+        return any(may_hold_text(kind.field(i).type) for i in range(kind.num_fields))
+    return is_text(kind)
 
 
 def tokens_in_all(values: Iterable[Any]) -> Span:
