@@ -3,9 +3,9 @@
     python benchmarks/bench_tree_slots.py [--trees 2400] [--iterations 20] [--concurrency 256] [--latency-ms 50]
 
 The server is a process of its own on loopback with a fixed latency. One served model rewrites, answers and rates, so
-all calls of all trees compete for the same slots. A call is on its way from `called_at - latency_s`, when it was asked
-for, to `called_at`; one that finds no slot waits for it, so a slot is idle only while fewer calls than slots are on
-their way. Looked at is the time from the first answer until 5 % of the trees are left. Goal: 90 % of the slots busy.
+all calls of all trees compete for the same slots. A call holds a slot from `called_at - latency_s`, when it was sent, to
+`called_at`, when its answer was on disk. Looked at is the time from the first answer until 5 % of the trees are left.
+Goal: 90 % of the slots busy.
 """
 
 from __future__ import annotations
