@@ -3,7 +3,7 @@
     python benchmarks/bench_tree_slots.py [--trees 2400] [--iterations 20] [--concurrency 256] [--latency-ms 50]
 
 The server is a process of its own on loopback with a fixed latency. One served model rewrites, answers and rates, so
-all calls of all trees compete for the same slots. A call holds a slot from `called_at - latency_s`, when it was sent, to
+all calls of all trees compete for the same slots. A call holds one from `called_at - latency_s`, when it was sent, to
 `called_at`, when its answer was on disk. Looked at is the time from the first answer until 5 % of the trees are left.
 Goal: 90 % of the slots busy.
 """

@@ -24,7 +24,7 @@ ID_FIELDS = (pa.field(ROW_ID, pa.string(), nullable=False), pa.field(PARENT_ID, 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 MESSAGES = pa.list_(MESSAGE)
 
-# The columns of a selector's verdict, one row for each row of the table it selects from (names: deita card).
+# The columns of a selector's verdict, one row for each row of the table it selects from (the names are deita's).
 VERDICT = pa.schema(
     [
         pa.field(ROW_ID, pa.string(), nullable=False),
