@@ -1,10 +1,12 @@
 """The twins of the methods that make data in several steps or rounds: built whole, and built through a SIGKILL.
 
-Both builds must come to the same files, and the second must send no call that was answered before the kill.
+Both builds must come to the same files, but for the last digits of likelihoods, and the second must send no call that
+was answered before the kill.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -13,9 +15,9 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from hashlib import sha256
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from engine.assets import folder
@@ -52,7 +54,7 @@ def test_a_build_that_is_killed_comes_to_the_same_files_and_repeats_no_call(meth
     assert held < calls
     assert calls == answered(whole)
     assert sent_twice(broken) == []
-    assert files(broken) == files(whole)
+    assert unlike(files(broken), files(whole)) == []
     assert {step["state"] for step in build(load_spec(spec), whole).steps} <= {"cached", "stopped"}
 
 
@@ -90,11 +92,35 @@ def rows(home: Path, query: str, values: tuple[str, ...]) -> list[tuple[bytes]]:
             return []
 
 
-def files(home: Path) -> dict[str, str]:
-    """The digest of every part and of every model's weights."""
+def files(home: Path) -> dict[str, Path]:
+    """Every part, and every model's weights."""
     kept = [path for path in (home / "objects").rglob("*") if path.suffix in (".parquet", ".safetensors")]
-    return {
-        path.relative_to(home).as_posix(): sha256(path.read_bytes()).hexdigest()
-        for path in kept
-        if not path.name.startswith("steps-")  # how long a step of a training took is no result
-    }
+    # how long a step of a training took is no result
+    return {path.relative_to(home).as_posix(): path for path in kept if not path.name.startswith("steps-")}
+
+
+def unlike(here: dict[str, Path], there: dict[str, Path]) -> list[str]:
+    """The files that only one home has, or that differ by more than the last digits of a number.
+
+    Likelihoods are computed in batches as calls arrive, and a batch of another size rounds another way.
+    """
+    differing = [name for name in here.keys() & there.keys() if here[name].read_bytes() != there[name].read_bytes()]
+    return sorted(here.keys() ^ there.keys()) + [name for name in differing if not near(here[name], there[name])]
+
+
+def near(here: Path, there: Path) -> bool:
+    """Whether two parts are equal but for the last digits of their numbers."""
+    if here.suffix != ".parquet":
+        return False
+    pairs = zip(pq.read_table(here).to_pylist(), pq.read_table(there).to_pylist(), strict=True)
+    return all(alike(one, other) for one, other in pairs)
+
+
+def alike(one: object, other: object) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-6)
+    return one == other

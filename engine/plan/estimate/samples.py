@@ -81,10 +81,16 @@ class Samples:
         elif self._planned[owner].step.verb is Verb.SOURCE:
             head = self._heads(owner)
             values = None if head is None else head.table[column]
-        elif last is not None:
-            reader = Reader(self._store, Relation.from_json(last["relation"]))
+        elif last is not None and self._is_there(relation := Relation.from_json(last["relation"])):
+            reader = Reader(self._store, relation)
             values = reader.head([column], TEXTS)[column] if column in reader.schema().names else None
         return UNKNOWN if values is None else _mean_tokens(values)
+
+    def _is_there(self, relation: Relation) -> bool:
+        """Whether all of a table of an earlier build is still in the store."""
+        objects = (relation.fingerprint, *(fingerprint for _, fingerprint in relation.scores))
+        whole = all(self._store.manifest(fingerprint) is not None for fingerprint in objects)
+        return whole and (relation.parent is None or self._is_there(relation.parent))
 
     def _at_hand(self, step: Planned) -> bool:
         if step.name in self._identities or step.step.verb is Verb.ROOTS:
