@@ -26,8 +26,15 @@ from engine.errors import ExitCode
 from engine.spec.load import load_spec
 
 SPECS = folder("specs") / "small"
-METHODS = {"codeclm": "written", "cyclealign": "%@2", "i_sheep": "%@2", "ultraprompt": "tree_nodes"}
-"""Each twin, and the nodes (a LIKE pattern) in whose calls it is killed: in round 2 where there are rounds."""
+METHODS = {
+    "codeclm": ("written", "+written"),
+    "cyclealign": ("%@2", "+student@2"),
+    "i_sheep": ("%@2", "+student@2"),
+    "ultraprompt": ("tree_nodes", "+tree_nodes"),
+}
+"""Each twin: the nodes (a LIKE pattern) in whose calls it is killed, in round 2 where there are rounds, and what is
+then built to the end.
+"""
 
 PREPARED = {"i_sheep": "+base"}
 """What is built once and copied to both homes: the lessons of its base model take longer than all that follows."""
@@ -48,19 +55,22 @@ def test_a_build_that_is_killed_comes_to_the_same_files_and_repeats_no_call(meth
         ExitCode.DONE,
         set(),
     )
-    held = killed_among(METHODS[method], spec, broken)
-    build(load_spec(spec), broken)
+    nodes, selection = METHODS[method]
+    held = killed_among(nodes, selection, spec, broken)
+    build(load_spec(spec), broken, selection=selection)
     calls = answered(broken)
     assert held < calls
-    assert calls == answered(whole)
+    assert calls <= answered(whole)
     assert sent_twice(broken) == []
     assert unlike(files(broken), files(whole)) == []
     assert {step["state"] for step in build(load_spec(spec), whole).steps} <= {"cached", "stopped"}
 
 
-def killed_among(nodes: str, spec: Path, home: Path) -> set[bytes]:
+def killed_among(nodes: str, selection: str, spec: Path, home: Path) -> set[bytes]:
     """Build in a process of its own and kill it once such a node has asked; the calls that were answered by then."""
-    process = subprocess.Popen([*COMMAND, str(spec), "--home", str(home)], start_new_session=True)
+    process = subprocess.Popen(
+        [*COMMAND, str(spec), "--home", str(home), "--select", selection], start_new_session=True
+    )
     try:
         while not answered(home, nodes):
             assert process.poll() is None, "it ended before it was killed"
@@ -100,12 +110,12 @@ def files(home: Path) -> dict[str, Path]:
 
 
 def unlike(here: dict[str, Path], there: dict[str, Path]) -> list[str]:
-    """The files that only one home has, or that differ by more than the last digits of a number.
+    """The files that there are here alone, or that differ by more than the last digits of a number.
 
     Likelihoods are computed in batches as calls arrive, and a batch of another size rounds another way.
     """
     differing = [name for name in here.keys() & there.keys() if here[name].read_bytes() != there[name].read_bytes()]
-    return sorted(here.keys() ^ there.keys()) + [name for name in differing if not near(here[name], there[name])]
+    return sorted(here.keys() - there.keys()) + [name for name in differing if not near(here[name], there[name])]
 
 
 def near(here: Path, there: Path) -> bool:
