@@ -20,7 +20,7 @@ from itertools import combinations
 import numpy as np
 from _measure import headline, show, verdict
 
-from engine.operators._agreement import agreement, ranking_of
+from engine.statistics.agreement import agreement, ranking_of
 
 ANSWERS = 5
 SETTINGS = {"judges alike": (1.0, 1.0), "weak white box": (1.0, 2.5)}

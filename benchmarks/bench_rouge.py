@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from _data import rows
 from _measure import headline, show, verdict
 
-from engine.operators._rouge import rouge_l, tokens
 from engine.operators.selectors.novelty import greedy
+from engine.texts.rouge import rouge_l, tokens
 
 TIMES, DIFFERENCE = 100, 1e-12
 LIMIT = 0.7

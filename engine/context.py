@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +21,13 @@ class StepContext:
     seed: int
     bound: Mapping[str, BoundModel] = field(default_factory=dict)
     sides: Mapping[str, SideTable] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def scratch(self) -> Path:
+        """The folder for work that looks at a whole table."""
+        assert self.folder is not None, "only an operator over `rows` has a folder for its work"
+        return self.folder
 
     @property
     def model(self) -> Model:

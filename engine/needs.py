@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
+from engine.model import Model
 from engine.request import Capability
 from engine.schema import ColumnType
 
@@ -68,6 +71,43 @@ class SideTable:
         """The rows in the table's order."""
         found: list[dict[str, Any]] = self.table.to_pylist()
         return found
+
+
+class Context(Protocol):
+    """What an operator is given besides its rows and parameters."""
+
+    @property
+    def seed(self) -> int:
+        """The spec's seed (or the node's own)."""
+        ...
+
+    @property
+    def model(self) -> Model:
+        """The model that the spec names for this operator, where it asks a single one."""
+        ...
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """The models by their roles, where the operator asks several."""
+        ...
+
+    @property
+    def sides(self) -> Mapping[str, SideTable]:
+        """The side tables that the spec gives; an optional one may be absent."""
+        ...
+
+    @property
+    def scratch(self) -> Path:
+        """An empty folder for an operator that looks at the whole table; it is removed afterwards."""
+        ...
+
+    def draw(self, row_id: str, k: int = 0) -> int:
+        """A 63-bit number from (seed, row_id, k)."""
+        ...
+
+    def rng(self, row_id: str, k: int = 0) -> np.random.Generator:
+        """A random generator seeded by `draw(row_id, k)`."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 """What an operator is: a function, the columns it reads and writes, its parameters and its kind.
 
-An operator's file sees this module, `needs`, `schema`, `model`, `request` and `errors`, and nothing else of the engine.
-Its name is its file's name, its kind is its folder; `registry` finds it there.
+An operator's file sees this module, `needs`, `rows`, `schema`, `model`, `request`, `errors`, and the libraries
+`vectors`, `texts` and `statistics`, and nothing else of the engine. Its name is that of its file, its kind its folder.
 
-Two forms (design, section 7), told apart by the name of the first argument:
+Three forms, told apart by the name of the first argument:
 
-    def fn(batch: pa.Table, params, ctx) -> pa.Table             vector work on a whole batch (may be `async def`)
+    def fn(batch: pa.Table, params, ctx) -> pa.Table             vector work on a batch (may be `async def`)
     async def fn(row: Row, params, ctx) -> dict | list[dict]     a dialogue with a model, row by row
+    def fn(rows: Rows, params, ctx) -> pa.Table                  a scorer or selector that looks at the whole table
+
+A scorer's batch is a part of its table, a selector's is the whole one; `rows` may be larger than memory.
 """
 
 from __future__ import annotations
@@ -15,16 +18,16 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from engine.model import Model
-from engine.needs import MODEL, Asks, Role, Side, SideTable
+from engine.needs import MODEL, Asks, Role, Side
+from engine.needs import Context as Context
 from engine.needs import Reads as Reads  # operators import it from here
 from engine.request import Capability
+from engine.rows import Rows as Rows
 
 Row = dict[str, Any]
 """The columns that a row operator reads, under the operator's own names, and `row_id`."""
@@ -55,38 +58,6 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Context(Protocol):
-    """What an operator is given besides its rows and parameters."""
-
-    @property
-    def seed(self) -> int:
-        """The spec's seed (or the node's own)."""
-        ...
-
-    @property
-    def model(self) -> Model:
-        """The model that the spec names for this operator, where it asks a single one."""
-        ...
-
-    @property
-    def models(self) -> Mapping[str, Model]:
-        """The models by their roles, where the operator asks several."""
-        ...
-
-    @property
-    def sides(self) -> Mapping[str, SideTable]:
-        """The side tables that the spec gives; an optional one may be absent."""
-        ...
-
-    def draw(self, row_id: str, k: int = 0) -> int:
-        """A 63-bit number from (seed, row_id, k)."""
-        ...
-
-    def rng(self, row_id: str, k: int = 0) -> np.random.Generator:
-        """A random generator seeded by `draw(row_id, k)`."""
-        ...
-
-
 ReadsOf = Callable[[Any], Mapping[str, Reads]]
 WritesOf = Callable[[Any, int | None], Mapping[str, pa.DataType]]
 RolesOf = Callable[[Any], Mapping[str, Role]]
@@ -101,7 +72,7 @@ class Operator:
     `reads_of(params)`, `roles_of(params)` and `writes_of(params, embedding_dim)` give the columns and the models for
     given parameters; the dimension is that of the bound model's embeddings, None where it isn't known before the model
     runs. `expressions` names the parameters that hold SQL expressions over the table's columns; the engine hands their
-    values over as columns of the parameter's name.
+    values over as columns of the parameter's name, and no column where a parameter is None.
     """
 
     kind: Kind
@@ -122,12 +93,26 @@ class Operator:
     @property
     def by_row(self) -> bool:
         """Whether the function takes one row at a time."""
-        return next(iter(inspect.signature(self.fn).parameters)) == "row"
+        return self._first == "row"
+
+    @property
+    def by_table(self) -> bool:
+        """Whether the function takes the whole table as `Rows`."""
+        return self._first == "rows"
+
+    @property
+    def _first(self) -> str:
+        return next(iter(inspect.signature(self.fn).parameters))
 
     @property
     def is_async(self) -> bool:
         """Whether the function talks to a model and must be awaited."""
         return inspect.iscoroutinefunction(self.fn)
+
+    def expressions_of(self, params: Params | None) -> dict[str, str]:
+        """The SQL expressions that the parameters hold, by the parameters' names."""
+        given = {name: getattr(params, name) for name in self.expressions}
+        return {name: str(text) for name, text in given.items() if text is not None}
 
     @property
     def doc(self) -> str:

@@ -4,7 +4,7 @@
     objects/<fingerprint>/<side>-00000.parquet     what stands beside a part: errors, rejects, calls
     objects/<fingerprint>/model/                   the folder of a trained model
     objects/<fingerprint>/manifest.json            written last, by rename: its presence means complete
-    training/<fingerprint>/                        where a training works until its model is an object
+    training/<fingerprint>/                        where a training works, or a step that needs room beside its memory
     refs/<spec>/<name>.json                        a name's current relation (see `relation`)
 
 An object never changes once it is complete. A part is complete when it has its name: it is written under another

@@ -155,7 +155,7 @@ class ColumnsPass:
 
     def _expressions(self, step: Step, view: View) -> dict[str, str]:
         assert step.operator is not None
-        found = {name: str(getattr(step.params, name)) for name in step.operator.expressions}
+        found = step.operator.expressions_of(step.params)
         self.expressions += [(step, name, text, schema_of(view)) for name, text in found.items()]
         return found
 
@@ -221,6 +221,6 @@ def _texts(step: Step) -> Iterator[str]:
     if step.verb is Verb.SQL and step.text is not None:
         yield step.text
     if step.operator is not None:
-        yield from (as_query(str(getattr(step.params, name))) for name in step.operator.expressions)
+        yield from map(as_query, step.operator.expressions_of(step.params).values())
     yield from (test.args.query for test in step.tests if isinstance(test.args, Sql))
     yield from (as_query(reward.text) for reward in step.rewards if reward.text is not None)

@@ -79,6 +79,8 @@ def reward_columns(walk: ColumnsPass, step: Step, reads: Mapping[str, str], tabl
 
 def _columns(walk: ColumnsPass, reward: Step, answer: View) -> Columns:
     """What a reward reads; `owners` are those of columns that are its prompt's and not the answer's."""
+    if reward.operator is not None and reward.operator.by_table:
+        walk.problem(reward, ("score",), f"{reward.label} looks at a whole table, and can't judge an answer by itself")
     reads = {} if reward.operator is None else walk.reads(reward, answer)
     writes = {} if reward.operator is None else walk.declared(reward)
     whole = answer | {name: Column(kind, reward.name) for name, kind in writes.items()}

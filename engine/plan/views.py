@@ -27,8 +27,8 @@ def schema_of(view: Mapping[str, Column]) -> pa.Schema:
     return pa.schema([(name, column.type) for name, column in view.items()])
 
 
-def named(expression: str, view: Mapping[str, Column]) -> list[str]:
-    """The columns that an expression mentions; all of them where it may read any."""
+def named(expression: str, view: Iterable[str]) -> list[str]:
+    """The columns of a view that an expression mentions; all of them where it may read any."""
     mentioned = columns_read(as_query(expression))
     return [name for name in view if mentioned is None or name.lower() in mentioned]
 

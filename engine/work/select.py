@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.context import StepContext
 from engine.laws import check_select
-from engine.relation import inputs, renamed
 from engine.schema import ROW_ID, VERDICT
 from engine.work.job import Job, Result
+from engine.work.whole import TableRows, whole_context
 
 
 def select(job: Job) -> Result:
     """Run a selector; a plain function, called on a worker thread."""
-    columns = job.planned.columns
-    reader = job.source
-    table = reader.table(list(dict.fromkeys([*inputs(columns.reads), *columns.owners])))
-    batch = renamed(table, columns.reads)
-    for name, expression in columns.expressions.items():
-        batch = batch.append_column(name, _evaluate(expression, table))
-    verdict = job.operator.fn(batch, job.planned.step.params, StepContext(job.seed, sides=job.sides))
-    verdict = check_select(verdict, table[ROW_ID], f"select: {job.operator.name}")
-    job.progress.done = table.num_rows
-    return _write(job, verdict, reader.part_rows)
-
-
-def _evaluate(expression: str, table: pa.Table) -> pa.ChunkedArray:
-    """A SQL expression over a table's columns, row by row in the table's order."""
-    con = duckdb.connect(":memory:", config={"enable_external_access": "false"})
-    con.register("given", table)
-    try:
-        return con.sql(f"SELECT ({expression}) AS value FROM given").to_arrow_table()["value"]
-    finally:
-        con.close()
+    rows = TableRows(job)
+    given = rows if job.operator.by_table else rows.whole(*rows.columns)
+    with whole_context(job) as context:
+        verdict = job.operator.fn(given, job.planned.step.params, context)
+    ids = rows.whole()[ROW_ID] if isinstance(given, TableRows) else given[ROW_ID]
+    verdict = check_select(verdict, ids, f"select: {job.operator.name}")
+    job.progress.done = rows.num_rows
+    return _write(job, verdict, job.source.part_rows)
 
 
 def _write(job: Job, verdict: pa.Table, cut: tuple[int, ...]) -> Result:

@@ -16,9 +16,11 @@ from engine.work.score import score_awaited, score_vector
 from engine.work.select import select
 from engine.work.source import read_source
 from engine.work.train import train
+from engine.work.whole import score_whole
 
 WHOLE = {
     Verb.SELECT: select,
+    Verb.SCORE: score_whole,
     Verb.SQL: run_sql,
     Verb.UNION: run_union,
     Verb.TEST: run_tests,
@@ -45,7 +47,7 @@ class Workshop:
                 return await asyncio.to_thread(read_source, job, base, self._plan.limit, PART_ROWS)
             case Verb.GENERATE | Verb.SCORE if job.operator.by_row:
                 return await dialogue(job)
-            case Verb.SCORE:
+            case Verb.SCORE if not job.operator.by_table:
                 return await (score_awaited(job) if job.operator.is_async else score_vector(job, self._runner))
             case Verb.TRAIN:
                 async with self._training:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -43,11 +45,35 @@ class FakeModel:
 
 
 @dataclass
+class FakeRows:
+    """A table in memory as `engine.rows.Rows`, cut into parts of so many rows."""
+
+    table: pa.Table
+    part_rows: int = 1000
+
+    @property
+    def num_rows(self) -> int:
+        return self.table.num_rows
+
+    @property
+    def columns(self) -> list[str]:
+        return [name for name in self.table.column_names if name != "row_id"]
+
+    def whole(self, *columns: str) -> pa.Table:
+        return self.table.select(["row_id", *columns])
+
+    def parts(self, *columns: str) -> Iterator[pa.Table]:
+        for start in range(0, self.num_rows, self.part_rows):
+            yield self.whole(*columns).slice(start, self.part_rows)
+
+
+@dataclass
 class FakeContext:
     seed: int = 17
     model: Any = None
     models: dict[str, Any] = field(default_factory=dict)
     sides: dict[str, SideTable] = field(default_factory=dict)
+    scratch: Path = Path()
 
     def draw(self, row_id: str, k: int = 0) -> int:
         return draw(self.seed, row_id, k)
@@ -56,10 +82,22 @@ class FakeContext:
         return np.random.default_rng(self.draw(row_id, k))
 
 
-def run(op: Operator, batch: pa.Table, *, seed: int = 17, model: Any = None, **params: Any) -> pa.Table:
-    """What a batch operator makes of a batch."""
-    given = op.fn(batch, op.params(**params), FakeContext(seed, model))
-    return asyncio.run(given) if op.is_async else given
+def run(
+    op: Operator,
+    batch: pa.Table,
+    *,
+    seed: int = 17,
+    model: Any = None,
+    sides: Any = None,
+    part_rows: int = 1000,
+    **params: Any,
+) -> pa.Table:
+    """What an operator over a batch, or over a whole table cut into parts, makes of it."""
+    given = FakeRows(batch, part_rows) if op.by_table else batch
+    tables = {name: SideTable(side) for name, side in (sides or {}).items()}
+    with TemporaryDirectory() as scratch:
+        made = op.fn(given, op.params(**params), FakeContext(seed, model, sides=tables, scratch=Path(scratch)))
+        return asyncio.run(made) if op.is_async else made
 
 
 def table(**columns: Any) -> pa.Table:

@@ -14,7 +14,6 @@ from typing import Any
 
 from engine.errors import ModelError
 from engine.operator import Context, Row, generator
-from engine.operators._agreement import agreement, ranking_of, usable
 from engine.operators._answers import all_of
 from engine.operators.generators._cyclealign_params import (
     BLACKBOX,
@@ -38,6 +37,7 @@ from engine.operators.generators._cyclealign_ranker import (
 )
 from engine.operators.generators.respond import prompt_turns
 from engine.request import Message
+from engine.statistics.agreement import agreement, ranking_of, usable
 
 
 @generator(

@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from engine.needs import Side
 from engine.operator import Context, Params, Reads, scorer
-from engine.operators._rouge import rouge_l as similarities
-from engine.operators._rouge import tokens
 from engine.schema import ERROR, ROW_ID, TEXT_TYPE
+from engine.texts.rouge import rouge_l as similarities
+from engine.texts.rouge import tokens
 
 TEXT = {"text": Reads(TEXT_TYPE, default=("instruction", "text"))}
 BLOCK = 256  # references in one go; no score depends on it

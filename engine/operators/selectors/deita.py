@@ -10,9 +10,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from engine.operator import Context, Params, Reads, selector
-from engine.operators.selectors._vectors import CLOSE, Pile, UnitVectors, above, cosines, true_at
 from engine.operators.selectors._verdict import NO_SCORE, has_score, ranked, verdict
 from engine.schema import EMBEDDING_TYPE, ROW_ID
+from engine.vectors.pile import Pile
+from engine.vectors.unit import CLOSE, UnitVectors, above, cosines, true_at
 
 NO_EMBEDDING = "no_embedding"
 NEAR_DUPLICATE = "near_duplicate"

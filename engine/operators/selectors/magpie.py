@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from engine.operator import Context, Reads, selector
 from engine.operators.selectors._magpie_rules import MagpieParams, Rules
-from engine.operators.selectors._neighbours import NOBODY, Neighbours, neighbours, similarity
-from engine.operators.selectors._vectors import UnitVectors
 from engine.operators.selectors._verdict import verdict
 from engine.schema import EMBEDDING_TYPE, MESSAGES_TYPE, NUMBER_TYPE, ROW_ID, TEXT_TYPE
+from engine.vectors.nearest import NOBODY, Neighbours, neighbours, similarity
+from engine.vectors.unit import UnitVectors
 
 NO_EMBEDDING, DUPLICATE = "no_embedding", "near_duplicate"
 SHORTER, SECOND_TURN = "shorter_response", "second turn ends with a colon"

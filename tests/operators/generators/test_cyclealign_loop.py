@@ -6,9 +6,9 @@ The pure pieces are the operator's and the trainer's own: agreement, labels, FIF
 import numpy as np
 import pytest
 
-from engine.operators._agreement import ranking_of
 from engine.operators.generators.cyclealign import labels
 from engine.registry import operator
+from engine.statistics.agreement import ranking_of
 
 torch = pytest.importorskip("torch")
 rank_loss = pytest.importorskip("trainers.losses.ranking")

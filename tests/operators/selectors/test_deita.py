@@ -11,8 +11,8 @@ from operators.fakes import run
 from pydantic import ValidationError
 
 from engine.operators.selectors import deita as rooms
-from engine.operators.selectors._vectors import CLOSE, UnitVectors
 from engine.registry import operator
+from engine.vectors.unit import CLOSE, UnitVectors
 
 DEITA = operator("select", "deita")
 LIMIT = 0.9

@@ -5,9 +5,9 @@ from operators.fakes import run, table
 from pydantic import ValidationError
 
 from engine.operators.selectors._magpie_rules import PRESETS, MagpieParams
-from engine.operators.selectors._neighbours import neighbours
-from engine.operators.selectors._vectors import UnitVectors
 from engine.registry import operator
+from engine.vectors.nearest import neighbours
+from engine.vectors.unit import UnitVectors
 
 MAGPIE = operator("select", "magpie")
 

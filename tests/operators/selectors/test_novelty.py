@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from operators.fakes import FakeContext, table
 
 from engine.needs import SideTable
-from engine.operators import _rouge
 from engine.operators.selectors import novelty as rooms
 from engine.registry import operator
+from engine.texts import rouge
 
 NOVELTY = operator("select", "novelty")
 WORDS = [f"w{i}" for i in range(12)]
@@ -60,14 +60,14 @@ def drawn_texts(n, lengths, seed=3):
 def test_lengths_around_the_words_of_the_machine():
     texts = drawn_texts(60, [0, 1, 2, 7, 63, 64, 65, 127, 128, 129, 200])
     everyone = np.arange(len(texts))
-    found = _rouge.rouge_l(_rouge.tokens(pa.array(texts)), everyone, everyone)
+    found = rouge.rouge_l(rouge.tokens(pa.array(texts)), everyone, everyone)
     assert found.tolist() == [[f1(a, b) for b in texts] for a in texts]
 
 
 @given(st.lists(st.text(alphabet="abAB 1.é-中", max_size=30), min_size=1, max_size=6))
 def test_tokens_are_latin_letters_and_digits(texts):
     everyone = np.arange(len(texts))
-    found = _rouge.rouge_l(_rouge.tokens(pa.chunked_array([texts[:2], texts[2:]], pa.string())), everyone, everyone)
+    found = rouge.rouge_l(rouge.tokens(pa.chunked_array([texts[:2], texts[2:]], pa.string())), everyone, everyone)
     assert found.tolist() == [[f1(a, b) for b in texts] for a in texts]
 
 

@@ -5,7 +5,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from engine.operators._agreement import agreement, ranking_of, usable
+from engine.statistics.agreement import agreement, ranking_of, usable
 
 
 def is_within(part, whole):

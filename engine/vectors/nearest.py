@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.operators.selectors._vectors import UnitVectors, above, cosines
+from engine.vectors.unit import UnitVectors, above, cosines
 
 BLOCK = 1024  # rows against so many others in one go; no result depends on it
 NOBODY = -1
