@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from engine.bound import BoundModel
+from engine.draws import draw
 from engine.model import Model
 from engine.needs import MODEL, SideTable
-from engine.schema import draw
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class StepContext:
         return [id_ for model in self.bound.values() for id_ in model.call_ids]
 
     def draw(self, row_id: str, k: int = 0) -> int:
-        """See `engine.schema.draw`."""
+        """See `engine.draws.draw`."""
         return draw(self.seed, row_id, k)
 
     def rng(self, row_id: str, k: int = 0) -> np.random.Generator:

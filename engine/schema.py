@@ -1,7 +1,7 @@
 """What a row is: the engine's columns, the types that operators may ask for, and identities of rows.
 
-Identities are derived, never counted: a row has the same id whatever its position, part, worker or run. Random
-draws come from (seed, row_id, k), so that results do not depend on order. Nothing here knows operators or files.
+Identities are derived, never counted: a row has the same id whatever its position, part, worker or run. Nothing here
+knows operators or files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -100,19 +99,6 @@ def digest(*parts: bytes | str, size: int = 12) -> str:
 def child_row_id(parent_id: str, operator: str, k: int) -> str:
     """The id of the k-th row (from 0) that `operator` makes of a parent; a root has the parent `""`."""
     return digest("child", parent_id, operator, str(k))
-
-
-def draw(seed: int, row_id: str, k: int = 0) -> int:
-    """A 63-bit number for the k-th random draw of a row; the same on every machine and in every order."""
-    return int(digest("draw", str(seed), row_id, str(k), size=8), 16) >> 1
-
-
-def mix64(x: np.ndarray) -> np.ndarray:
-    """The finalizer of splitmix64 (Steele et al. 2014), uint64 [n]: every bit in moves every bit out."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = x ^ (x >> np.uint64(31))
-    return mixed
 
 
 def content_digests(table: pa.Table, columns: Sequence[str]) -> list[str]:

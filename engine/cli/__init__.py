@@ -11,7 +11,9 @@ import click
 from engine import __version__
 from engine.errors import ExitCode, SetwrightError
 
-COMMANDS = ("init", "plan", "build", "show", "sql", "why", "diff", "test", "train", "handoff", "ops", "doctor", "clean")
+COMMANDS = (
+    "init", "plan", "build", "show", "sql", "why", "diff", "test", "lab", "train", "handoff", "ops", "doctor", "clean",
+)  # fmt: skip
 """In the order of a user's work; `NAME` is `engine.cli.NAME.command`."""
 
 

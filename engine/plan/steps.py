@@ -12,12 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from engine.draws import draw
 from engine.model import Backend
 from engine.names import ROUND, round_of
 from engine.operator import Kind, Operator, Params
 from engine.plan.spans import NOTHING, UNKNOWN, Span, total
 from engine.relation import Relation
-from engine.schema import draw
 from engine.spec.nodes import DataTest, Spec
 
 

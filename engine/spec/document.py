@@ -5,7 +5,8 @@ A file that can't be read as YAML ends here, with the place. What the values mea
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -75,6 +76,11 @@ class Document:
     def data(self) -> Any:
         """The document's plain values; `BROKEN` stands where a problem was reported."""
         return self.root.value
+
+    def with_tables(self, tables: Mapping[str, Any]) -> Document:
+        """The document with further tables, which stand nowhere in the file."""
+        value = {**self.data, "tables": {**(self.data.get("tables") or {}), **tables}}
+        return replace(self, root=replace(self.root, value=value))
 
     def as_written(self, path: Keys) -> Keys:
         """The path as the file has it: `rounds.tables.kept.from` for `tables.kept@2.from`."""

@@ -11,8 +11,9 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from engine.errors import SpecError, did_you_mean
+from engine.errors import Problem, SpecError, did_you_mean
 from engine.spec.composer import Keys, dotted
 from engine.spec.document import Document
 from engine.spec.environment import Reader
@@ -52,6 +53,17 @@ def load_spec(path: Path) -> Spec:
 def ended_after(spec: Spec, rounds: int) -> Spec:
     """The spec as it is where its stop rule has ended the rounds: as if it had never counted more of them."""
     return _read(spec.document, spec.file, rounds)
+
+
+def with_tables(spec: Spec, tables: Mapping[str, Any]) -> Spec:
+    """The spec with further tables, as plain values of YAML.
+
+    Raises:
+        SpecError: one of them is wrong, or its name is taken.
+    """
+    for name in tables.keys() & {**spec.tables, **spec.models, **spec.trained}.keys():
+        raise SpecError([Problem(spec.document.place(("tables", name), "key"), f"tables.{name}", "the name is taken")])
+    return _read(spec.document.with_tables(tables), spec.file, None)
 
 
 def _read(document: Document, path: Path, built: int | None) -> Spec:

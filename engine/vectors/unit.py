@@ -20,20 +20,21 @@ class UnitVectors:
 
     Attributes:
         dim: the length of a vector.
+        norms: float64 [n], the lengths of the vectors as they stand in the column.
         known: bool [n], false where a vector is null, zero or not finite, so that it has no direction.
     """
 
     def __init__(self, column: pa.ChunkedArray) -> None:
         self.dim = int(column.type.list_size)
-        self._chunks = [_matrix(chunk, self.dim) for chunk in column.chunks]
+        self._chunks = [matrix(chunk, self.dim) for chunk in column.chunks]
         self._starts = np.cumsum([0, *map(len, self._chunks)])
         with np.errstate(over="ignore", invalid="ignore"):
             squares = [np.einsum("ij,ij->i", chunk, chunk, dtype=np.float64) for chunk in self._chunks]
-        self._norms = np.sqrt(np.concatenate([np.zeros(0), *squares]))
-        self.known = column.is_valid().to_numpy() & np.isfinite(self._norms) & (self._norms > 0)
+        self.norms = np.sqrt(np.concatenate([np.zeros(0), *squares]))
+        self.known = column.is_valid().to_numpy() & np.isfinite(self.norms) & (self.norms > 0)
 
     def __len__(self) -> int:
-        return len(self._norms)
+        return len(self.norms)
 
     def rows(self, positions: np.ndarray) -> np.ndarray:
         """The unit vectors at these positions, float32 [len(positions), dim]."""
@@ -42,7 +43,7 @@ class UnitVectors:
         for chunk in np.unique(chunk_of):
             here = chunk_of == chunk
             given = self._chunks[chunk][positions[here] - self._starts[chunk]]
-            rows[here] = given / self._norms[positions[here], None]
+            rows[here] = given / self.norms[positions[here], None]
         return rows
 
 
@@ -77,7 +78,7 @@ def true_at(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows, columns
 
 
-def _matrix(chunk: pa.FixedSizeListArray, dim: int) -> np.ndarray:
+def matrix(chunk: pa.FixedSizeListArray, dim: int) -> np.ndarray:
     """A view on the chunk's memory, float [rows, dim]; a copy with NaN only where single numbers are null."""
     values = chunk.values.slice(chunk.offset * dim, len(chunk) * dim)
     matrix: np.ndarray = values.to_numpy(zero_copy_only=False).reshape(-1, dim)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from engine.draws import draw
 from engine.needs import SideTable
 from engine.operator import Operator
 from engine.request import Answer, Message, Sampling
-from engine.schema import draw
 
 Reply = Answer | Exception
 

@@ -5,10 +5,10 @@ import pytest
 from operators.fakes import FakeContext, FakeModel
 from pydantic import ValidationError
 
+from engine.draws import draw
 from engine.errors import ModelError, RowError
 from engine.registry import operator
 from engine.request import Answer, Sampling
-from engine.schema import draw
 
 RESPOND = operator("generate", "respond")
 YES = {"role": "assistant", "content": "yes"}

@@ -1,10 +1,10 @@
 import pytest
 from operators.direct import answers, scripted
 
+from engine.draws import draw
 from engine.errors import RowError
 from engine.operators.scorers.self_assessment import read_score
 from engine.registry import operator
-from engine.schema import draw
 
 ASSESS = operator("score", "self_assessment")
 ROW = {"instruction": "Sort them.", "input": "b a", "response": "a b"}

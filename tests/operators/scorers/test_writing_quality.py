@@ -8,12 +8,12 @@ from operators.fakes import FakeModel
 from project import Project
 from pydantic import ValidationError
 
+from engine.draws import draw
 from engine.errors import ModelError, RowError
 from engine.operators._prompts import text_of
 from engine.operators.scorers.writing_quality import DIMENSIONS
 from engine.registry import operator
 from engine.request import Answer
-from engine.schema import draw
 
 QUALITY = operator("score", "writing_quality")
 ROW = {"instruction": "Write on {tea}.", "response": "Tea is a drink, {instruction}."}

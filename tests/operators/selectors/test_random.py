@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from operators.fakes import run, table
 from pydantic import ValidationError
 
-from engine.operators.selectors.random import draw_keys
+from engine.draws import draw_keys
 from engine.registry import operator
 from engine.schema import digest
 
