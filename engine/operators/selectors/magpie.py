@@ -56,10 +56,12 @@ def magpie(batch: pa.Table, params: MagpieParams, ctx: Context) -> pa.Table:  # 
 
     The rules on tags, rewards, form and near-duplicates come first, each with its reason (the first that a row fails);
     a null never passes a rule. Of the rows left the `longest` responses in characters are kept, equal ones in the
-    order of row_id. A near-duplicate is a row that lies nearer than `duplicate_distance` to an earlier row of the
-    table, whether that one is kept or not: with A near B and B near C, A alone is kept, although C is not near A.
-    A row without a vector can't be compared and is dropped where vectors are compared.
+    order of row_id. A near-duplicate is a row that lies nearer than `duplicate_distance` to an earlier row, whether
+    that one is kept or not: with A near B and B near C, A alone is kept, although C is not near A. Where the notebook
+    goes by the table's order, rows go by their row_id here, so that another order keeps the same rows. A row without
+    a vector can't be compared and is dropped where vectors are compared.
     """
+    batch = batch.take(pc.sort_indices(batch[ROW_ID]))
     rules = params.rules
     found, cosines = _compare(batch, rules)
     tried = [*_rules(batch, rules), *_vector_rules(batch, rules, found)]
@@ -118,7 +120,7 @@ def _vector_rules(batch: pa.Table, rules: Rules, found: Neighbours) -> Iterator[
 
 
 def _longest(batch: pa.Table, left: np.ndarray, budget: int | None) -> np.ndarray:
-    """The kept rows in the order of pick: the table's, or by falling length of the response."""
+    """The kept rows in the order of pick: that of row_id, or by falling length of the response."""
     if budget is None:
         return left
     keys = pa.table({"row_id": batch[ROW_ID], "size": pc.utf8_length(batch["response"])}).take(pa.array(left))
