@@ -19,6 +19,7 @@ from embedded.grammar import is_well_formed, recognise
 from embedded.questions import Question, graded_answers, questions
 from engine.builds import build
 from engine.spec.load import load_spec
+from engine.statistics.ranks import spearman
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "build"
@@ -87,13 +88,8 @@ def _answered(con: duckdb.DuckDBPyConnection, table: str, asked: Sequence[Questi
 
 def _rated(con: duckdb.DuckDBPyConnection) -> list[Finding]:
     """Do the scores follow what was planted?"""
-    query = """
-        WITH ranks AS (
-            SELECT (rank() OVER (ORDER BY quality) + (count(*) OVER (PARTITION BY quality) - 1) / 2) AS scored,
-                   (rank() OVER (ORDER BY planted) + (count(*) OVER (PARTITION BY planted) - 1) / 2) AS planted
-            FROM graded WHERE quality IS NOT NULL)
-        SELECT corr(scored, planted) FROM ranks"""
-    (correlation,) = con.execute(query).fetchone() or (float("nan"),)
+    marked = con.execute("SELECT quality, planted FROM graded WHERE quality IS NOT NULL").fetchnumpy()
+    correlation = spearman(marked["quality"], marked["planted"])
     (readable,) = con.execute("SELECT avg((quality IS NOT NULL)::INT) FROM graded").fetchone() or (0.0,)
     return [
         Finding("Spearman's correlation of deita_quality with planted quality", correlation, "0.5"),

@@ -32,6 +32,16 @@ class BoundModel:
         self._row_id = row_id
         self.call_ids: list[bytes] = []
 
+    @property
+    def name(self) -> str:
+        """See `engine.model.Model`."""
+        return self._gate.name
+
+    @property
+    def identity(self) -> str:
+        """See `engine.model.Model`."""
+        return self._gate.identity
+
     async def generate(self, prompt: str, *, draw: int, sampling: Sampling = NO_SAMPLING) -> Answer:
         """See `engine.model.Model`."""
         full = sampling.over(self._gate.sampling)

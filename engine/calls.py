@@ -7,22 +7,24 @@ ledger can't answer; a build that is answered wholly by the ledger loads no weig
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from engine.errors import ModelError
 from engine.fingerprint import fingerprint
 from engine.ledger import Call, Ledger
+from engine.lobby import Lobby
 from engine.model import Backend
 from engine.request import (
     Answer,
     Embed,
     Request,
 )
-from engine.schema import digest
 from engine.stop import Stop
 from engine.wire import decode, encode, render
 
@@ -53,19 +55,31 @@ class Asker:
     to_the_end: bool = False  # its calls are sent even when the build was asked to stop: what asks must end by itself
 
 
+class _Asked(NamedTuple):
+    """A call before it is answered."""
+
+    id: bytes
+    rendered: bytes
+    kind: str
+    asker: Asker
+    row_id: str | None
+
+
 class Gate:
     """A backend behind the ledger. One for each model node of a build."""
 
     def __init__(self, backend: Backend, ledger: Ledger, stop: Stop | None = None) -> None:
         self.backend = backend
         self._stop = stop or Stop()
-        self._slots = asyncio.Semaphore(backend.config.concurrency)
+        self._lobby = Lobby(ledger, backend.config.concurrency)
         self.ledger = ledger
         self.identity = fingerprint(backend.identity())
-        self._name = str(backend.identity().get("name", backend.config.name))
+        self.name = str(backend.identity().get("name", backend.config.name))
         self.sampling = backend.sampling
+        self._before = b"4:call%d:%b" % (len(self.identity), self.identity.encode())
         self._pending: dict[bytes, asyncio.Future[Answer]] = {}
         self._starting: asyncio.Task[None] | None = None
+        self._started = False
 
     async def ask(self, request: Request, asker: Asker, row_id: str | None) -> tuple[bytes, Answer]:
         """The answer to one request (any kind but embed), and the call's id.
@@ -75,24 +89,23 @@ class Gate:
         """
         rendered = render(request)
         id_ = self.call_id(rendered)
-        found = self.ledger.find((id_,))
-        if found:
-            asker.tally.cached += 1
-            return id_, decode(*found[id_])
         if id_ in self._pending:
             asker.tally.cached += 1
             return id_, await asyncio.shield(self._pending[id_])
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._pending[id_] = future
+        pending = self._pending[id_] = asyncio.get_running_loop().create_future()
         try:
-            answer = await self._send(request, id_, rendered, asker, row_id)
+            found = await self._lobby.enter(id_)
+            if found is None:
+                answer = await self._send(request, _Asked(id_, rendered, request.kind, asker, row_id))
+            else:
+                asker.tally.cached += 1
+                answer = decode(*found)
         except BaseException as e:
-            _fail(future, e)
+            _fail(pending, e)
             raise
-        else:
-            future.set_result(answer)
         finally:
             del self._pending[id_]
+        pending.set_result(answer)
         return id_, answer
 
     async def embed(self, texts: Sequence[str], asker: Asker) -> np.ndarray:
@@ -113,8 +126,8 @@ class Gate:
         )
 
     def call_id(self, rendered: bytes) -> bytes:
-        """The id of a call: its model's identity and all that is asked."""
-        return bytes.fromhex(digest("call", self.identity, rendered, size=16))
+        """The id of a call, from its model's identity and all that is asked: `digest("call", identity, rendered)`."""
+        return hashlib.blake2b(b"%b%d:%b" % (self._before, len(rendered), rendered), digest_size=16).digest()
 
     async def close(self) -> None:
         """Close the backend if it was started."""
@@ -125,25 +138,31 @@ class Gate:
         if self._starting is None:
             self._starting = asyncio.create_task(self.backend.start())
         await asyncio.shield(self._starting)
+        self._started = True
 
-    async def _send(self, request: Request, id_: bytes, rendered: bytes, asker: Asker, row_id: str | None) -> Answer:
+    async def _send(self, request: Request, asked: _Asked) -> Answer:
+        """The backend's answer, in the slot that the call holds, recorded."""
+        asker = asked.asker
         began = time.perf_counter()
         try:
-            async with self._slots:  # those who wait here are not in flight: a stop turns them away
-                if not asker.to_the_end:
+            try:
+                if not asker.to_the_end:  # those who wait for a slot are not in flight: a stop turns them away
                     self._stop.check(asker.node)
-                await self._start()
-                began = time.perf_counter()  # how long the call took, not how long it waited for a slot or for weights
+                if not self._started:
+                    await self._start()
+                    began = time.perf_counter()  # how long the call took, not how long it waited for weights
                 answer = await self.backend.answer(request)
+            finally:
+                self._lobby.leave()
         except ModelError as e:
             asker.tally.failed += 1
-            await self.ledger.record([self._call(id_, rendered, request.kind, began, asker, row_id, error=e)])
+            await self.ledger.record([self._failed(asked, began, e)])
             raise
         tally = asker.tally
         tally.sent += 1
         tally.tokens_in += answer.tokens_in or 0
         tally.tokens_out += answer.tokens_out or 0
-        await self.ledger.record([self._call(id_, rendered, request.kind, began, asker, row_id, answer=answer)])
+        await self.ledger.record([self._answered(asked, began, answer)])
         return answer
 
     async def _embed_all(self, chunks: Sequence[Mapping[bytes, str]], asker: Asker) -> dict[bytes, np.ndarray]:
@@ -170,26 +189,29 @@ class Gate:
             halves = (dict(items[: len(items) // 2]), dict(items[len(items) // 2 :]))
             return await self._embed_all(halves, asker)
         asker.tally.sent += len(missing)
-        answers = {i: Answer(vector=v) for i, v in zip(missing, vectors, strict=True)}
+        asked = [_Asked(i, render(Embed(text)), Embed.kind, asker, None) for i, text in missing.items()]
         await self.ledger.record(
-            self._call(i, render(Embed(missing[i])), Embed.kind, began, asker, None, answer=a)
-            for i, a in answers.items()
+            [self._answered(one, began, Answer(vector=v)) for one, v in zip(asked, vectors, strict=True)]
         )
         return dict(zip(missing, vectors, strict=True))
 
+    def _answered(self, asked: _Asked, began: float, answer: Answer) -> Call:
+        vector = None if answer.vector is None else np.asarray(answer.vector, np.float32).tobytes()
+        return self._call(
+            asked, began, encode(answer), vector, None, answer.tokens_in, answer.tokens_out, answer.attempts
+        )
+
+    def _failed(self, asked: _Asked, began: float, error: ModelError) -> Call:
+        return self._call(asked, began, None, None, error.message, None, None, error.attempts)
+
     def _call(
-        self, id_: bytes, rendered: bytes, kind: str, began: float, asker: Asker, row_id: str | None,
-        *, answer: Answer | None = None, error: ModelError | None = None,
+        self, asked: _Asked, began: float, response: str | None, vector: bytes | None, error: str | None,
+        tokens_in: int | None, tokens_out: int | None, attempts: int,
     ) -> Call:  # fmt: skip
-        vector = None if answer is None or answer.vector is None else np.asarray(answer.vector, np.float32).tobytes()
+        id_, rendered, kind, asker, row_id = asked
         return Call(
-            id=id_, model=self._name, kind=str(kind), request=rendered.decode(),
-            response=None if answer is None else encode(answer), vector=vector,
-            error=None if error is None else error.message,
-            tokens_in=answer.tokens_in if answer else None, tokens_out=answer.tokens_out if answer else None,
-            latency_s=time.perf_counter() - began, cost=None,
-            attempts=answer.attempts if answer else error.attempts if error else 1,
-            spec=asker.spec, node=asker.node, row_id=row_id, build=asker.build,
+            id_, self.name, kind, rendered.decode(), response, vector, error, tokens_in, tokens_out,
+            time.perf_counter() - began, None, attempts, asker.spec, asker.node, row_id, asker.build,
         )  # fmt: skip
 
 

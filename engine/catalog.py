@@ -6,6 +6,7 @@
     <spec>.rejects     records that a source could not read
     <spec>.errors      rows that an operator could not do
     <spec>.lineage     every row and its parent; <spec>.row_calls: the model calls behind a row
+    <spec>.judgements  every verdict of every `score: judge`, whatever `as` its columns have in the table
     <spec>.tests       the outcome of every data test
     <spec>.train_metrics, <spec>.train_steps       every row in every epoch, and every step, of every training
     calls, builds      every model call; every step of every build
@@ -42,6 +43,9 @@ EMPTY = {
     "errors": "table_name VARCHAR, step VARCHAR, row_id VARCHAR, error VARCHAR, transient BOOLEAN",
     "lineage": "table_name VARCHAR, row_id VARCHAR, parent_id VARCHAR, parent_table VARCHAR",
     "row_calls": "table_name VARCHAR, step VARCHAR, row_id VARCHAR, call_id VARCHAR",
+    "judgements": "table_name VARCHAR, step VARCHAR, row_id VARCHAR, judge_verdict VARCHAR, judge_first_order VARCHAR, "
+    "judge_second_order VARCHAR, judge_flipped BOOLEAN, judge_longer VARCHAR, judge_label VARCHAR, "
+    "judge_reason VARCHAR, judge_model VARCHAR, judge_protocol VARCHAR",
     "tests": "table_name VARCHAR, test VARCHAR, severity VARCHAR, passed BOOLEAN, failures BIGINT, detail VARCHAR",
     "train_metrics": "model VARCHAR, row_id VARCHAR, epoch INTEGER, step INTEGER, n_tokens INTEGER, loss FLOAT",
     "train_steps": "model VARCHAR, step BIGINT, epoch DOUBLE, loss DOUBLE, lr DOUBLE, grad_norm DOUBLE, tokens BIGINT, "
@@ -168,6 +172,8 @@ def _contributions(store: Store, name: str, ref: dict[str, object], relation: Re
             "drops",
             f"SELECT {table} AS table_name, row_id, drop_reason, nn_id, nn_sim FROM {rows} WHERE NOT selected",
         )
+    elif verb == "score":
+        yield from _judgements(store, relation, f"SELECT {table} AS table_name, {quote(name)} AS step, row_id")
     elif verb == "test":
         columns = "test, severity, passed, failures, detail"
         yield "tests", f"SELECT {table} AS table_name, {columns} FROM {rows}"
@@ -181,6 +187,17 @@ def _contributions(store: Store, name: str, ref: dict[str, object], relation: Re
         if store.side_files(relation.fingerprint, side):
             step = "" if view == "rejects" else f", {quote(name)} AS step"
             yield view, f"SELECT {table} AS table_name{step}, * FROM {_files(store, relation.fingerprint, side)}"
+
+
+def _judgements(store: Store, relation: Relation, begin: str) -> Iterator[tuple[str, str]]:
+    """What a score adds to the verdicts, if it is a judge's; the columns lose what `as` put before their names."""
+    manifest = store.manifest(relation.fingerprint)
+    if manifest is None or manifest.payload["operator"] != "score/judge":
+        return
+    given = f"{manifest.payload['as']}_" if "as" in manifest.payload else ""
+    names = [column.split(" ")[0] for column in EMPTY["judgements"].split(", ") if column.startswith("judge_")]
+    columns = ", ".join(f'"{given}{name}" AS {name}' for name in names)
+    yield "judgements", f"{begin}, {columns} FROM {_files(store, relation.fingerprint, 'part')}"
 
 
 def _files(store: Store, fingerprint: str, side: str) -> str:

@@ -27,6 +27,16 @@ class Model(Protocol):
     model's own defaults field by field.
     """
 
+    @property
+    def name(self) -> str:
+        """The name by which it is known, on a hub or to its server; the spec's where it has no other."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """A digest of what decides its answers: the same model has the same one in every spec and home."""
+        ...
+
     async def generate(self, prompt: str, *, draw: int, sampling: Sampling = ...) -> Answer:
         """A raw completion."""
         ...

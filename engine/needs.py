@@ -5,11 +5,12 @@ An operator states these as it states its columns (`operator`); the spec's loade
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ import pyarrow as pa
 from engine.model import Model
 from engine.request import Capability
 from engine.schema import ColumnType
+
+T = TypeVar("T")
 
 MODEL = "model"
 """The role of an operator's only model, which the spec names under `model:`; several roles stand under `models:`."""
@@ -43,21 +46,26 @@ class Role:
     """One of the models that an operator asks, and what that model must offer.
 
     Where the spec names none for it, the model of the role `default` takes it, too; without a default it must be named.
+    An impartial one judges: a plan refuses it a model that has written rows which it would judge. An operator with such
+    a role has the parameter `allow_self`, under which it is none.
     """
 
     needs: frozenset[Capability]
     default: str | None = None
+    impartial: bool = False
 
 
 @dataclass(frozen=True)
 class Side:
     """A table that an operator reads as a whole, beside the rows that it works on: seeds, demonstrations.
 
-    The spec names it under `with:`. An optional one that is absent is not in the context.
+    The spec names it under `with:`. An optional one that is absent is not in the context; one that `goes_with` a
+    parameter is there if, and only if, the parameter is not None.
     """
 
     reads: Mapping[str, Reads]
     optional: bool = False
+    goes_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,19 @@ class SideTable:
     """A side table as an operator holds it: its declared columns and `row_id`, as Arrow and as rows made once."""
 
     table: pa.Table
+    _found: dict[Callable[[pa.Table], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The rows in the table's order."""
         found: list[dict[str, Any]] = self.table.to_pylist()
         return found
+
+    def once(self, find: Callable[[pa.Table], T]) -> T:
+        """What a function finds in the table; it is called once, however many rows ask."""
+        if find not in self._found:
+            self._found[find] = find(self.table)
+        return cast("T", self._found[find])
 
 
 class Context(Protocol):
@@ -127,7 +142,7 @@ class Asks:
 
 
 def tokens_in(*texts: str) -> tuple[int, int]:
-    """Bounds of how many tokens texts have, from their length in characters."""
-    chars = sum(map(len, texts))
+    """Bounds of how many tokens texts have, from their length; a token is at most a word, and holds a few bytes."""
     few, many = CHARS_PER_TOKEN
-    return int(chars / many), int(chars / few) + len(texts)
+    least = sum(min(len(text) / many, len(text.split())) for text in texts)
+    return int(least), math.ceil(sum(len(text.encode()) for text in texts) / few)

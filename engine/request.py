@@ -44,15 +44,24 @@ class Sampling(BaseModel):
         """Whether the reply does not depend on the draw."""
         return self.temperature == 0
 
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The fields that are not left to the model."""
+        return _given(self)
+
     def over(self, default: Sampling) -> Sampling:
         """These settings where they are given, the defaults elsewhere."""
         return _over(self, default)
 
 
+@lru_cache(maxsize=1024)  # a build has few settings and many calls
+def _given(sampling: Sampling) -> Mapping[str, Any]:
+    return {name: value for name, value in sampling.model_dump().items() if value not in (None, ())}
+
+
 @lru_cache(maxsize=1024)
-def _over(given: Sampling, default: Sampling) -> Sampling:
-    """A build has few settings and many calls."""
-    return default.model_copy(update={k: v for k, v in given.model_dump().items() if v not in (None, ())})
+def _over(sampling: Sampling, default: Sampling) -> Sampling:
+    return Sampling(**{**default.given, **sampling.given})
 
 
 @dataclass(frozen=True)

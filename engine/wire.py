@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,18 +17,17 @@ from engine.request import (
     ReplyLogLikelihood,
     Request,
     Reward,
-    Sampling,
 )
 
 
 def render(request: Request) -> bytes:
     """All that decides an answer besides the model, as canonical JSON; also what the catalog shows."""
-    body: dict[str, Any] = {"kind": str(request.kind)}
+    body: dict[str, Any] = {"kind": request.kind}
     match request:
         case Generate(prompt, sampling, drawn):
-            body |= {"prompt": prompt, "sampling": _given(sampling), "draw": drawn}
+            body |= {"prompt": prompt, "sampling": sampling.given, "draw": drawn}
         case Chat(messages, sampling, drawn):
-            body |= {"messages": messages, "sampling": _given(sampling), "draw": drawn}
+            body |= {"messages": messages, "sampling": sampling.given, "draw": drawn}
         case LogLikelihood(context, continuation):
             body |= {"context": context, "continuation": continuation}
         case NextToken(candidates, messages, prompt):
@@ -39,11 +37,6 @@ def render(request: Request) -> bytes:
         case Reward(messages) | ReplyLogLikelihood(messages):
             body |= {"messages": messages}
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-
-
-@lru_cache(maxsize=1024)
-def _given(sampling: Sampling) -> dict[str, Any]:
-    return {k: v for k, v in sampling.model_dump().items() if v not in (None, ())}
 
 
 def encode(answer: Answer) -> str:

@@ -12,6 +12,7 @@ from engine.errors import ModelError
 from engine.ledger import Ledger
 from engine.model import Backend, ModelConfig
 from engine.request import Answer, Capability, Chat, NextToken, Sampling
+from engine.schema import digest
 from engine.stop import Stop, Stopped
 from engine.wire import decode, encode, render
 
@@ -88,6 +89,14 @@ def test_whatever_decides_an_answer_is_in_its_id(ledger, other):
     backend = Echo()
     run(ask("x"), other, model=bound(backend, ledger))
     assert len(backend.asked) == 2
+
+
+def test_an_id_is_the_digest_of_model_and_question(ledger):
+    """Of every home: another one would have every call paid for again."""
+    gate = Gate(Echo(), ledger)
+    rendered = render(Chat(({"role": "user", "content": "é"},), Sampling(temperature=1.0), 7))
+    assert gate.call_id(rendered).hex() == digest("call", gate.identity, rendered, size=16)
+    assert gate.call_id(b"{}").hex() == "c04adade7c42691d2b2b841ebf5ad349"
 
 
 def test_another_model_is_asked_anew(ledger):

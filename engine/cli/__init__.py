@@ -12,7 +12,8 @@ from engine import __version__
 from engine.errors import ExitCode, SetwrightError
 
 COMMANDS = (
-    "init", "plan", "build", "show", "sql", "why", "diff", "test", "lab", "train", "handoff", "ops", "doctor", "clean",
+    "init", "plan", "build", "show", "sql", "why", "diff", "test", "lab", "plateau", "train", "handoff", "ops",
+    "doctor", "clean",
 )  # fmt: skip
 """In the order of a user's work; `NAME` is `engine.cli.NAME.command`."""
 

@@ -30,7 +30,10 @@ CURES = {
 
 
 class CallError(Exception):
-    """One failed request. `retry` says whether another one may fare better, `outcome` what the limiter learns."""
+    """One failed request. `retry` says whether another one may fare better, `outcome` what the limiter learns.
+
+    `sent` is false where the server was not asked at all.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class CallError(Exception):
         outcome: Outcome,
         *,
         retry: bool = True,
+        sent: bool = True,
         status: int | None = None,
         retry_after: float = 0.0,
         cure: str | None = None,
@@ -46,6 +50,7 @@ class CallError(Exception):
         self.message = message
         self.outcome = outcome
         self.retry = retry
+        self.sent = sent
         self.status = status
         self.retry_after = retry_after
         self.cure = cure or CURES.get(outcome)

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -20,6 +20,7 @@ import orjson
 from yarl import URL
 
 from engine.errors import ModelError, SetwrightError
+from engine.models._deadlines import Deadlines
 from engine.models._failures import CallError, Redactor, of_exception, of_status
 from engine.models._limiter import Limiter, Outcome, OutOfPatienceError, Permit, Turnstile
 
@@ -45,17 +46,26 @@ class Persistence:
     patience_s: float
 
 
+class _Posted(NamedTuple):
+    """A request as it is sent, as often as it has to be."""
+
+    url: URL
+    payload: bytes
+    headers: Mapping[str, str]
+
+
 @dataclass
 class _Call:
-    """One call's spending of its budgets."""
+    """What a call that failed has spent of its budgets."""
 
     attempts: int = 0  # requests sent
     failures: int = 0  # of them, those that count against max_attempts
     refusals: int = 0  # and those that count against patience_s,
     refused_since: float | None = None  # from here on
 
-    def spend(self, outcome: Outcome) -> None:
-        if outcome in PATIENT:
+    def spend(self, error: CallError) -> None:
+        self.attempts += error.sent
+        if error.outcome in PATIENT:
             self.refusals += 1
             self.refused_since = time.monotonic() if self.refused_since is None else self.refused_since
         else:
@@ -98,6 +108,7 @@ class Endpoint:
         if secret and self._base.user is None:  # an address with its own credentials needs no key
             self._headers["Authorization"] = f"Bearer {secret}"
         self._budgets = budgets
+        self._deadlines = Deadlines(budgets.timeout_s)
         self._limiter = Limiter(concurrency)
         self._gate = Turnstile(self._limiter, budgets.patience_s)
         self._session: aiohttp.ClientSession | None = None
@@ -105,9 +116,10 @@ class Endpoint:
 
     async def start(self) -> None:
         """Open the session; connections are made as calls need them."""
+        self._deadlines = Deadlines(self._budgets.timeout_s)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=300),
-            timeout=aiohttp.ClientTimeout(total=self._budgets.timeout_s, sock_connect=CONNECT_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=self._proxy,
@@ -129,18 +141,26 @@ class Endpoint:
             ModelError: the server refuses the request, or a budget is spent.
         """
         payload = orjson.dumps(body)
-        url = self._url(path)
-        key = hashlib.blake2b(path.encode() + b"\n" + payload, digest_size=16).hexdigest()
+        key = hashlib.blake2b(b"%b\n%b" % (path.encode(), payload), digest_size=16).hexdigest()
+        request = _Posted(self._url(path), payload, {"Idempotency-Key": key})
+        try:
+            return await self._attempt(request, read), 1
+        except CallError as error:
+            return await self._persist(request, read, error)
+
+    async def _persist(self, request: _Posted, read: Callable[[Any], T], error: CallError) -> tuple[T, int]:
+        """Try again after a failed attempt, while its budgets last."""
         call = _Call()
         while True:
+            call.spend(error)
+            if not error.retry or not call.left(self._budgets, error.retry_after):
+                raise self._error(error, call) from None
+            if error.outcome is not Outcome.UNREACHABLE:  # the gate paces the probes of an endpoint that is down
+                await asyncio.sleep(call.backoff())
             try:
-                return await self._attempt(call, url, payload, {"Idempotency-Key": key}, read)
-            except CallError as error:
-                call.spend(error.outcome)
-                if not error.retry or not call.left(self._budgets, error.retry_after):
-                    raise self._error(error, call) from None
-                if error.outcome is not Outcome.UNREACHABLE:  # the gate paces the probes of an endpoint that is down
-                    await asyncio.sleep(call.backoff())
+                return await self._attempt(request, read), call.attempts + 1
+            except CallError as failed:
+                error = failed
 
     def _url(self, path: str) -> URL:
         """The address of a path; made once, since parsing it costs as much as sending a small request."""
@@ -148,19 +168,16 @@ class Endpoint:
             self._urls[path] = self._base.joinpath(path).with_query(self._base.query)
         return self._urls[path]
 
-    async def _attempt(
-        self, call: _Call, url: URL, payload: bytes, headers: Mapping[str, str], read: Callable[[Any], T]
-    ) -> tuple[T, int]:
+    async def _attempt(self, request: _Posted, read: Callable[[Any], T]) -> T:
         try:
             permit = await self._gate.enter()
         except OutOfPatienceError as error:
-            raise CallError(str(error), Outcome.UNREACHABLE, retry=False) from None
-        call.attempts += 1
+            raise CallError(str(error), Outcome.UNREACHABLE, retry=False, sent=False) from None
         outcome, pause = Outcome.WITHDRAWN, 0.0
         try:
-            value = _read(await self._send(url, payload, headers), read)
+            value = _read(await self._send(request), read)
             outcome = Outcome.ANSWERED
-            return value, call.attempts
+            return value
         except CallError as error:
             outcome, pause = error.outcome, error.retry_after
             raise
@@ -177,11 +194,9 @@ class Endpoint:
         elif was_down and not self._limiter.down:
             log.warning("%s: %s answers again", self._name, self._shown)
 
-    async def _send(self, url: URL, payload: bytes, headers: Mapping[str, str]) -> Any:
-        assert self._session is not None, "start() comes before the first call"
+    async def _send(self, request: _Posted) -> Any:
         try:
-            async with self._session.post(url, data=payload, headers=headers, allow_redirects=False) as response:
-                body = await response.read()
+            response, body = await self._deadlines.keep(self._exchange(request))
         except (aiohttp.ClientError, OSError) as error:
             raise of_exception(error) from None
         if response.status != 200:
@@ -190,6 +205,14 @@ class Endpoint:
             return orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise CallError(f"the answer is not JSON: {error}", Outcome.FAILED) from None
+
+    async def _exchange(self, request: _Posted) -> tuple[aiohttp.ClientResponse, bytes]:
+        """The response and its whole body, which gives the connection back."""
+        assert self._session is not None, "start() comes before the first call"
+        response = await self._session.post(
+            request.url, data=request.payload, headers=request.headers, allow_redirects=False
+        )
+        return response, await response.read()
 
     def _error(self, error: CallError, call: _Call) -> ModelError:
         sent = f" ({call.attempts} requests sent)" if call.attempts > 1 else ""

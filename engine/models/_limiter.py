@@ -10,8 +10,8 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NewType
 
 CUT = 0.7  # what is left of the limit after a refusal: TCP CUBIC's factor, RFC 9438, section 4.6
 ROUND_TRIPS = 16  # a cut limit grows by 1/16 of its old size a round trip, by 1 at least
@@ -30,11 +30,8 @@ class Outcome(Enum):
     WITHDRAWN = auto()  # cancelled by the caller: tells nothing
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Permit:
-    """The right to have one call in flight; `number` counts the calls started."""
-
-    number: int
+Permit = NewType("Permit", int)
+"""The right to have one call in flight: its number among the calls started, from 1."""
 
 
 class Limiter:
@@ -97,7 +94,7 @@ class Limiter:
         """Count a call out. `retry_after`: seconds for which the server wants no calls at all."""
         tested = self.in_flight > self.limit / 2
         self.in_flight -= 1
-        probed = permit is self._probe
+        probed = permit == self._probe
         if probed:
             self._probe = None
         if retry_after > 0:
@@ -111,7 +108,7 @@ class Limiter:
 
     def _fail(self, permit: Permit, outcome: Outcome, probed: bool) -> None:
         overload = outcome in (Outcome.THROTTLED, Outcome.TIMED_OUT)
-        news = not overload or permit.number > self._started_at_cut
+        news = not overload or permit > self._started_at_cut
         if overload and news:
             self._step = max(1.0, self.limit / ROUND_TRIPS)
             self.limit = max(1.0, self.limit * CUT)
@@ -170,6 +167,8 @@ class Turnstile:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if not self._queue:
+            return
         if self._limiter.down_for > self._patience_s:
             self._give_up(f"no answer for {self._limiter.down_for:.0f} s")
         elif self._limiter.paused_for > self._patience_s:

@@ -12,11 +12,33 @@ from typing import Any
 
 from engine.errors import ModelError
 from engine.models._http import Endpoint
-from engine.models._openai_wire import Body, counted, next_token_body, top_tokens
+from engine.models._openai_wire import Body, next_token_body, top_tokens, usage
 from engine.request import Answer, NextToken
 
-Ids = Mapping[str, int]
 TOKENIZE = "../tokenize"  # beside /v1, not under it
+
+
+class Named:
+    """Candidates whose tokens' ids are known: how they are asked for, and read from a reply."""
+
+    def __init__(self, ids: Mapping[str, int]) -> None:
+        self.fields: Body = {"logprob_token_ids": sorted(ids.values()), "return_tokens_as_token_ids": True}
+        self._shown = {text: f"token_id:{id_}" for text, id_ in ids.items()}
+
+    def body(self, request: NextToken) -> Body:
+        """As `next_token_body`, with the candidates by their ids besides the token that is drawn."""
+        return {**next_token_body(request, most_likely=1), **self.fields}
+
+    def reader(self, request: NextToken) -> Callable[[Any], Answer | None]:
+        """A reader for the candidates' log-probabilities; None from a server that does not show all of them."""
+
+        def read(reply: Any) -> Answer | None:
+            top = top_tokens(reply, request)
+            if not all(shown in top for shown in self._shown.values()):
+                return None
+            return Answer(logprobs={text: top[shown] for text, shown in self._shown.items()}, **usage(reply))
+
+        return read
 
 
 class TokenIds:
@@ -25,41 +47,42 @@ class TokenIds:
     def __init__(self, endpoint: Endpoint, model: str) -> None:
         self._endpoint = endpoint
         self._model = model
-        self._known: dict[tuple[str, ...], asyncio.Task[Ids | None]] = {}
+        self._known: dict[tuple[str, ...], Named] = {}
+        self._asked: dict[tuple[str, ...], asyncio.Task[None]] = {}
         self._useless = False
 
-    async def of(self, candidates: tuple[str, ...]) -> Ids | None:
-        """The id of each candidate's token; None where the server does not tokenise, or shows no tokens by id.
+    async def of(self, candidates: tuple[str, ...]) -> Named | None:
+        """The candidates by their tokens; None where the server does not tokenise, or shows no tokens by id.
 
         Raises:
             ModelError: two candidates begin with the same token, or the server can't be reached.
         """
-        if self._useless:
-            return None
-        if candidates not in self._known:
-            self._known[candidates] = asyncio.create_task(self._ask(candidates))
-        try:
-            return await asyncio.shield(self._known[candidates])
-        except ModelError:  # the next call asks again
-            self._known.pop(candidates, None)
-            raise
+        if not self._useless and candidates not in self._known:
+            if candidates not in self._asked:
+                self._asked[candidates] = asyncio.create_task(self._ask(candidates))
+            try:
+                await asyncio.shield(self._asked[candidates])
+            except ModelError:  # the next call asks again
+                self._asked.pop(candidates, None)
+                raise
+        return None if self._useless else self._known[candidates]
 
     def give_up(self) -> None:
         """The server did not show tokens by id; don't ask for them again."""
         self._useless = True
 
-    async def _ask(self, candidates: tuple[str, ...]) -> Ids | None:
+    async def _ask(self, candidates: tuple[str, ...]) -> None:
         ids = await asyncio.gather(*map(self._id, candidates))
         found = {text: id_ for text, id_ in zip(candidates, ids, strict=True) if id_ is not None}
         if len(found) < len(candidates):
             self.give_up()
-            return None
-        if len(set(ids)) < len(ids):
+        elif len(set(ids)) < len(ids):
             raise ModelError(
                 f"two of the candidates {', '.join(candidates)} begin with the same token",
                 cure="choose candidates that differ in their first token",
             )
-        return found
+        else:
+            self._known[candidates] = Named(found)
 
     async def _id(self, candidate: str) -> int | None:
         body = {"model": self._model, "prompt": candidate, "add_special_tokens": False, "return_token_strs": True}
@@ -70,24 +93,6 @@ class TokenIds:
                 raise
             return None
         return id_
-
-
-def named_body(request: NextToken, ids: Ids) -> Body:
-    """As `next_token_body`, with the candidates by their ids besides the token that is drawn."""
-    named = {"logprob_token_ids": sorted(ids.values()), "return_tokens_as_token_ids": True}
-    return {**next_token_body(request, most_likely=1), **named}
-
-
-def read_named(request: NextToken, ids: Ids) -> Callable[[Any], Answer | None]:
-    """A reader for the candidates' log-probabilities; None from a server that does not show all that were named."""
-
-    def read(reply: Any) -> Answer | None:
-        top = top_tokens(reply, request)
-        shown = {text: top.get(f"token_id:{id_}") for text, id_ in ids.items()}
-        logprobs = {text: p for text, p in shown.items() if p is not None}
-        return counted(Answer(logprobs=logprobs), reply) if len(logprobs) == len(ids) else None
-
-    return read
 
 
 def _token(candidate: str) -> Callable[[Any], int | None]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -26,13 +25,12 @@ Body = dict[str, Any]
 
 def sampling_fields(sampling: Sampling, draw: int, limit: str = "max_tokens") -> Body:
     """The fields that say how a reply is drawn; `limit` is the server's name for the most tokens."""
-    fields = {"temperature": sampling.temperature, "top_p": sampling.top_p, limit: sampling.max_tokens}
-    given: Body = {name: value for name, value in fields.items() if value is not None}
-    if sampling.stop:
-        given["stop"] = list(sampling.stop)
+    fields: Body = {**sampling.given}
+    if "max_tokens" in fields:
+        fields[limit] = fields.pop("max_tokens")
     if not sampling.greedy:
-        given["seed"] = draw
-    return given
+        fields["seed"] = draw
+    return fields
 
 
 def exact_fields(sampling: Sampling) -> Body:
@@ -67,7 +65,7 @@ def read_chat(reply: Any) -> Answer:
     if not isinstance(text, str):
         raise TypeError("content is not a string")
     calls = tuple(message.get("tool_calls") or ())
-    return counted(Answer(text=text, finish_reason=choice.get("finish_reason"), tool_calls=calls), reply)
+    return Answer(text=text, finish_reason=choice.get("finish_reason"), tool_calls=calls, **usage(reply))
 
 
 def read_completion(reply: Any) -> Answer:
@@ -76,7 +74,7 @@ def read_completion(reply: Any) -> Answer:
     text = choice["text"]
     if not isinstance(text, str):
         raise TypeError("text is not a string")
-    return counted(Answer(text=text, finish_reason=choice.get("finish_reason")), reply)
+    return Answer(text=text, finish_reason=choice.get("finish_reason"), **usage(reply))
 
 
 def read_loglikelihood(context: str, continuation: str, *, exact: bool = False) -> Callable[[Any], Answer]:
@@ -115,7 +113,7 @@ def read_next_token(request: NextToken) -> Callable[[Any], Answer]:
 
     def read(reply: Any) -> Answer:
         seen = top_tokens(reply, request)
-        return counted(Answer(logprobs={c: seen.get(c, -math.inf) for c in request.candidates}), reply)
+        return Answer(logprobs={c: seen.get(c, -math.inf) for c in request.candidates}, **usage(reply))
 
     return read
 
@@ -148,10 +146,17 @@ def read_embeddings(count: int) -> Callable[[Any], np.ndarray]:
     return read
 
 
-def counted(answer: Answer, reply: Any) -> Answer:
-    """The answer with the token counts of the reply."""
-    usage = reply.get("usage") or {}
-    return replace(answer, tokens_in=usage.get("prompt_tokens"), tokens_out=usage.get("completion_tokens"))
+class Usage(TypedDict):
+    """Token counts by the names of an answer's fields."""
+
+    tokens_in: int | None
+    tokens_out: int | None
+
+
+def usage(reply: Any) -> Usage:
+    """The token counts of a reply."""
+    counts = reply.get("usage") or {}
+    return {"tokens_in": counts.get("prompt_tokens"), "tokens_out": counts.get("completion_tokens")}
 
 
 def _logprobs(reply: Any) -> Any:

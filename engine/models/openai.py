@@ -20,7 +20,7 @@ from engine.model import Backend, BackendParams, ModelConfig
 from engine.models import _openai_wire as wire
 from engine.models._checkpoint import find_tokenizer
 from engine.models._http import Endpoint, Persistence
-from engine.models._openai_tokens import TokenIds, named_body, read_named
+from engine.models._openai_tokens import TokenIds
 from engine.models._template import ChatTemplate, template_digest
 from engine.request import (
     Answer,
@@ -200,11 +200,11 @@ class OpenAI(Backend):
     async def _next_token(self, request: NextToken) -> Answer:
         """By the candidates' ids where the server shows tokens by id, else out of the most likely tokens."""
         path = "completions" if request.messages is None else "chat/completions"
-        ids = await self._tokens.of(request.candidates)
-        if ids is not None:
-            answer, attempts = await self._post(path, named_body(request, ids), read_named(request, ids))
+        named = await self._tokens.of(request.candidates)
+        if named is not None:
+            answer, attempts = await self._post(path, named.body(request), named.reader(request))
             if answer is not None:
-                return replace(answer, attempts=attempts)
+                return _counting(answer, attempts)
             self._tokens.give_up()
         return await self._ask(path, wire.next_token_body(request), wire.read_next_token(request))
 
@@ -217,7 +217,12 @@ class OpenAI(Backend):
 
     async def _ask(self, path: str, body: dict[str, Any], read: Callable[[Any], Answer]) -> Answer:
         answer, attempts = await self._post(path, body, read)
-        return answer if attempts == 1 else replace(answer, attempts=attempts)
+        return _counting(answer, attempts)
 
     async def _post(self, path: str, body: dict[str, Any], read: Callable[[Any], T]) -> tuple[T, int]:
         return await self._endpoint.post(path, {"model": self.config.model, **body, **self.params.extra_body}, read)
+
+
+def _counting(answer: Answer, attempts: int) -> Answer:
+    """An answer with the requests that it took."""
+    return answer if attempts == 1 else replace(answer, attempts=attempts)

@@ -27,6 +27,7 @@ from engine.plan.columns import ColumnsPass
 from engine.plan.estimate import estimate
 from engine.plan.files import FileHashes
 from engine.plan.fingerprints import identify, source_payload
+from engine.plan.impartial import check_impartial
 from engine.plan.prune import prune
 from engine.plan.resolve import handoff_steps, resolve
 from engine.plan.roots import roots_data
@@ -75,6 +76,7 @@ def _judged(spec: Spec, store: Store, limit: int | None) -> Plan:
     data = _source_data(spec, store, steps, limit)
     walk = ColumnsPass(spec, served, lambda step: _source_schema(spec, store, step, data[step.name]))
     columns = walk.run(steps)
+    check_impartial(walk, steps)
     handed_over = walk.handed_over(handoff_steps(spec))
     if walk.problems:
         raise SpecError(once(walk.problems))

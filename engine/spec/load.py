@@ -32,8 +32,11 @@ from engine.spec.validate import read_form
 from engine.spec.values import describe, quoted
 
 VIEWS = frozenset(
-    {"drops", "rejects", "errors", "calls", "lineage", "row_calls", "builds", "tests", "train_metrics", "train_steps"}
-)
+    {
+        "drops", "rejects", "errors", "calls", "lineage", "row_calls", "builds", "judgements", "tests", "train_metrics",
+        "train_steps",
+    }
+)  # fmt: skip
 """The catalog's own views: no table or model may have such a name."""
 
 

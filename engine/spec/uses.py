@@ -44,7 +44,7 @@ def read_use(kind: Kind, name: str, form: TableForm | ScoreForm, path: Keys, tab
     params = read_own_params(found.params, form, path, label, scope.problems)
     roles = found.roles_of(found.params.model_construct() if params is None else params)
     models = _models(roles, label, form, path, table, scope)
-    sides = _sides(found, label, form, path, table, scope)
+    sides = _sides(found, params, label, form, path, table, scope)
     if params is not None:
         _collect_expressions(found, params, (*path, "params"), table, scope)
     return Use(found, params, models, sides)
@@ -98,8 +98,9 @@ def _can(role: Role, model: str, at: Keys, label: str, table: str, scope: Scope)
 
 
 def _sides(
-    operator: Operator, label: str, form: TableForm | ScoreForm, path: Keys, table: str, scope: Scope
-) -> dict[str, str]:
+    operator: Operator, params: Params | None, label: str, form: TableForm | ScoreForm, path: Keys, table: str,
+    scope: Scope,
+) -> dict[str, str]:  # fmt: skip
     """The tables that the spec gives as side tables, by the operator's names of them."""
     given = form.with_ or {}
     for side in given.keys() - operator.sides.keys():
@@ -111,7 +112,17 @@ def _sides(
         elif not wanted.optional and not form.broken("with"):
             reads = ", ".join(wanted.reads)
             scope.problems.add((*path, "with", side), f"missing ({label} reads {reads} of such a side table)")
+        if wanted.goes_with is not None and params is not None:
+            _check_pair(side, wanted.goes_with, side in given, params, path, scope)
     return {side: name for side, name in given.items() if side in operator.sides}
+
+
+def _check_pair(side: str, param: str, given: bool, params: Params, path: Keys, scope: Scope) -> None:
+    """A side table and the parameter that it goes with: one is nothing without the other."""
+    if given and getattr(params, param) is None:
+        scope.problems.add((*path, "with", side), f"goes with params.{param}, which is not given", of="key")
+    elif not given and getattr(params, param) is not None:
+        scope.problems.add((*path, "params", param), f"goes with the table {side} under `with`, which is not given")
 
 
 def _collect_expressions(operator: Operator, params: Params, path: Keys, table: str, scope: Scope) -> None:

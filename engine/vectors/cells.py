@@ -55,7 +55,7 @@ def assign(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.n
         cosine: float32 [n], to that centroid, rounded from float64.
     """
     cell = nearest_cells(vectors, centroids)[:, 0]
-    return cell, _cosines_to(vectors, centroids, cell)
+    return cell, cosines_to(vectors, centroids, cell)
 
 
 def nearest_cells(vectors: np.ndarray, centroids: np.ndarray, k: int = 1) -> np.ndarray:
@@ -88,7 +88,8 @@ def _decided(rows: np.ndarray, centroids: np.ndarray, k: int) -> np.ndarray:
     return chosen
 
 
-def _cosines_to(vectors: np.ndarray, centroids: np.ndarray, cell: np.ndarray) -> np.ndarray:
+def cosines_to(vectors: np.ndarray, centroids: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """The cosine of each unit vector to the centroid of its cell, float32 [n], rounded from float64."""
     cosine = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), PAIRS):
         rows = slice(start, start + PAIRS)
@@ -108,6 +109,6 @@ def _moved(sample: np.ndarray, cell: np.ndarray, centroids: np.ndarray) -> np.nd
             moved[number] = total / length
     empty = np.flatnonzero(np.diff(bounds) == 0)
     if len(empty):
-        farthest = np.argsort(_cosines_to(sample, centroids, cell), kind="stable")[: len(empty)]
+        farthest = np.argsort(cosines_to(sample, centroids, cell), kind="stable")[: len(empty)]
         moved[empty] = sample[farthest]
     return moved.astype(np.float32)

@@ -8,18 +8,21 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
+from engine.errors import StoreError
 from engine.vectors.unit import UnitVectors, matrix
 
 REGION = 32 << 20
 """Bytes of the float32 vectors that are read in one go and held."""
 
 
-class Ordered(ABC):
+class Tape(ABC):
     """The vectors of an order's rows, read region by region; cheap where reading goes forward.
 
     Resident memory is that of one region and of what `rows` returns, besides a few numbers a row.
@@ -32,7 +35,7 @@ class Ordered(ABC):
     def __init__(self, dim: int, known: np.ndarray) -> None:
         self.dim = dim
         self.known = known
-        self._size = region_rows(dim)
+        self._size = max(REGION // (4 * dim), 1)  # rows of a region
         self._held: tuple[int, np.ndarray] = (-1, np.zeros((0, dim), np.float32))
 
     def __len__(self) -> int:
@@ -59,7 +62,7 @@ class Ordered(ABC):
         """The unit vectors of one region, float32 [stop - start, dim]."""
 
 
-class InMemory(Ordered):
+class MemoryTape(Tape):
     """The vectors of a column in memory, at the positions that `order` lists, int64 [m]."""
 
     def __init__(self, column: pa.ChunkedArray, order: np.ndarray) -> None:
@@ -67,34 +70,54 @@ class InMemory(Ordered):
         super().__init__(self._vectors.dim, self._vectors.known[order])
 
     def _load(self, start: int, stop: int) -> np.ndarray:
-        return self._vectors.rows(self._order[start:stop])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self._vectors.rows(self._order[start:stop])
 
 
-class OnDisk(Ordered):
+class DiskTape(Tape):
     """The same from a stream, by way of a file that is as large as the vectors it holds.
 
-    The stream is read once, and each part's rows are written to their regions as they come; a region's own order is
-    made when it is read. Besides the part at hand this takes 40 bytes for each place.
+    The stream is read once; each part's rows are appended to their regions as they come, and a region is put in order
+    when it is read. Resident are the part at hand, a region twice, and 32 bytes for each place.
 
     Args:
+        kind: the column's type.
         parts: the column, part by part.
         order: int64 [m], the rows of the stream in the order wanted; a row may stand in it several times.
         path: the file, which must not exist.
+
+    Raises:
+        StoreError: the file can't be written.
     """
 
-    def __init__(self, parts: Iterable[pa.ChunkedArray], order: np.ndarray, path: Path) -> None:
-        by_row = np.argsort(order, kind="stable")  # places in the order of the stream
-        norms, known = np.zeros(len(order)), np.zeros(len(order), bool)
-        with path.open("xb") as file:
-            dim, kind = 1, np.dtype(np.float32)
-            for places, vectors, given in _placed(parts, order, by_row):
-                dim, kind = vectors.dim, given.dtype
-                norms[places[0]], known[places[0]] = vectors.norms[places[1]], vectors.known[places[1]]
-                _write(file.fileno(), places, given, dim)
-        super().__init__(dim, known)
-        self._norms, self._kind = norms, kind
+    def __init__(self, kind: pa.DataType, parts: Iterable[pa.ChunkedArray], order: np.ndarray, path: Path) -> None:
+        super().__init__(kind.list_size, np.zeros(len(order), bool))
+        self._kind = np.dtype(kind.value_type.to_pandas_dtype())
+        self._norms = np.zeros(len(order))
+        places = np.argsort(order, kind="stable")  # in the order of the stream
+        with _written(path) as file:
+            self._write(file, parts, places, order[places])
+        self._arrived = places[np.argsort(places // self._size, kind="stable")]  # as they stand in the file
         self._file = path.open("rb")
-        self._arrived = by_row[np.argsort(by_row // self._size, kind="stable")]  # places as they stand in the file
+
+    def _write(self, file: BinaryIO, parts: Iterable[pa.ChunkedArray], places: np.ndarray, wanted: np.ndarray) -> None:
+        """Appends each part's rows to the regions of their places; `wanted` are the rows of the stream, sorted."""
+        used = np.zeros(-(-len(places) // self._size), np.int64)  # rows of each region so far
+        start = 0
+        for column in parts:
+            here = slice(*np.searchsorted(wanted, [start, start + len(column)]))
+            at = places[here]
+            at_region = np.argsort(at // self._size, kind="stable")
+            at, rows = at[at_region], (wanted[here] - start)[at_region]
+            vectors = UnitVectors(column)
+            self._norms[at], self.known[at] = vectors.norms[rows], vectors.known[rows]
+            regions, begins = np.unique(at // self._size, return_index=True)
+            given = _numbers(column)
+            for region, run in zip(regions, np.split(rows, begins)[1:], strict=True):
+                file.seek((region * self._size + used[region]) * self.dim * self._kind.itemsize)
+                file.write(given[run].data)
+                used[region] += len(run)
+            start += len(column)
 
     def _load(self, start: int, stop: int) -> np.ndarray:
         width = self.dim * self._kind.itemsize
@@ -102,5 +125,24 @@ class OnDisk(Ordered):
         places = self._arrived[start:stop]
         rows = np.empty((stop - start, self.dim), np.float32)
         with np.errstate(invalid="ignore", divide="ignore"):
-            rows[places - start] = np.frombuffer(raw, self._kind).reshape(-1, self.dim) / self._norms[places, None]
+            given = np.frombuffer(raw, self._kind).reshape(-1, self.dim)
+            rows[places - start] = given / self._norms[places, None]
         return rows
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("xb") as file:
+            yield file
+    except OSError as e:
+        raise StoreError(
+            f"{path} can't be written: {e.strerror}", cure="give the home as much free room as the embeddings take"
+        ) from e
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """The column's own numbers, float [n, dim]."""
+    dim = int(column.type.list_size)
+    chunks = [matrix(chunk, dim) for chunk in column.chunks]
+    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)

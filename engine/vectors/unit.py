@@ -81,5 +81,5 @@ def true_at(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def matrix(chunk: pa.FixedSizeListArray, dim: int) -> np.ndarray:
     """A view on the chunk's memory, float [rows, dim]; a copy with NaN only where single numbers are null."""
     values = chunk.values.slice(chunk.offset * dim, len(chunk) * dim)
-    matrix: np.ndarray = values.to_numpy(zero_copy_only=False).reshape(-1, dim)
-    return matrix
+    rows: np.ndarray = values.to_numpy(zero_copy_only=False).reshape(-1, dim)
+    return rows

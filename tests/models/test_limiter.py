@@ -192,7 +192,7 @@ def test_a_caller_cancelled_in_the_turn_it_is_let_in_gives_its_place_on():
         waiting[0].cancel()  # which is cancelled before it runs
         return await asyncio.wait_for(waiting[1], 5)
 
-    assert asyncio.run(main()).number == 3
+    assert asyncio.run(main()) == 3
 
 
 def test_who_waits_for_a_dead_endpoint_gives_up_when_patience_ends():

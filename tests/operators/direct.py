@@ -7,6 +7,7 @@ from typing import Any
 
 from operators.fakes import FakeContext
 
+from engine.fingerprint import fingerprint
 from engine.model import Backend, ModelConfig
 from engine.operator import Operator
 from engine.registry import backend
@@ -18,6 +19,7 @@ class Direct:
 
     def __init__(self, asked: Backend) -> None:
         self.backend = asked
+        self.name, self.identity = asked.config.name, fingerprint(asked.identity())
         self.prompts: list[Generate] = []
         self.chats: list[Chat] = []
 

@@ -24,7 +24,7 @@ SELECTORS = {
     "k_center": {"budget": 20},
     "length_following": {},
     "magpie": {},
-    "min_neighbor_distance": {"min_distance": 0.05},
+    "min_neighbor_distance": {"min_distance": 0.002},
     "mixture": {"budget": 30, "by": "source", "shares": {"a": 0.5, "b": 0.5}, "short": "keep_short"},
     "novelty": {},
     "random": {"k": 30},

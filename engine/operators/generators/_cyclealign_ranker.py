@@ -10,9 +10,9 @@ from typing import Any
 from engine.errors import RowError
 from engine.needs import SideTable
 from engine.operators._prompts import fill
+from engine.operators._transcript import transcript
 from engine.operators.generators._cyclealign_params import LETTERS, CyclealignPrompts
 from engine.operators.generators.respond import prompt_turns
-from engine.request import Message
 
 CUT = " [...] "
 _LEAST = 20  # characters of a text that is cut
@@ -27,11 +27,6 @@ class Demo:
     prompt: str
     responses: Sequence[str]
     ranking: Sequence[int]
-
-
-def transcript(turns: Iterable[Message]) -> str:
-    """A conversation as text."""
-    return "\n\n".join(f"{turn['role'].capitalize()}: {turn.get('content') or ''}" for turn in turns)
 
 
 def shown_demos(side: SideTable | None, most: int, without: set[str], *, newest: bool) -> list[Demo]:

@@ -15,6 +15,7 @@ from typing import Any
 from engine.errors import ModelError
 from engine.operator import Context, Row, generator
 from engine.operators._answers import all_of
+from engine.operators._transcript import transcript
 from engine.operators.generators._cyclealign_params import (
     BLACKBOX,
     DYNAMIC,
@@ -33,7 +34,6 @@ from engine.operators.generators._cyclealign_ranker import (
     ranking_prompt,
     read_ranking,
     shown_demos,
-    transcript,
 )
 from engine.operators.generators.respond import prompt_turns
 from engine.request import Message

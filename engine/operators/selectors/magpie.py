@@ -7,6 +7,7 @@ paper the rule is kept and the columns are not: whom a row repeats stands in the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,10 @@ from engine.operator import Context, Reads, selector
 from engine.operators.selectors._magpie_rules import MagpieParams, Rules
 from engine.operators.selectors._verdict import verdict
 from engine.schema import EMBEDDING_TYPE, MESSAGES_TYPE, NUMBER_TYPE, ROW_ID, TEXT_TYPE
-from engine.vectors.nearest import NOBODY, Neighbours, neighbours, similarity
+from engine.vectors.disk import MemoryTape
+from engine.vectors.nearest import nearest_k
+from engine.vectors.ordered import Ordered
+from engine.vectors.repeats import NOBODY, first_repeats
 from engine.vectors.unit import UnitVectors
 
 NO_EMBEDDING, DUPLICATE = "no_embedding", "near_duplicate"
@@ -63,8 +67,8 @@ def magpie(batch: pa.Table, params: MagpieParams, ctx: Context) -> pa.Table:  # 
     """
     batch = batch.take(pc.sort_indices(batch[ROW_ID]))
     rules = params.rules
-    found, cosines = _compare(batch, rules)
-    tried = [*_rules(batch, rules), *_vector_rules(batch, rules, found)]
+    found = _compare(batch, rules)
+    tried = [*_rules(batch, rules), *_vector_rules(rules, found)]
     names = [*(name for name, _ in tried), SHORTER, SECOND_TURN]
     why = np.full(batch.num_rows, KEPT)
     for number, (_, passed) in enumerate(tried):
@@ -77,17 +81,41 @@ def magpie(batch: pa.Table, params: MagpieParams, ctx: Context) -> pa.Table:  # 
         picks = picks[~ends[picks]]
     reasons = pa.array(names).take(pa.array(why, mask=why == KEPT))
     displaced = reasons.to_numpy(zero_copy_only=False) == DUPLICATE
-    return verdict(batch[ROW_ID], picks, reasons, np.where(displaced, found.first, NOBODY), cosines)
+    return verdict(batch[ROW_ID], picks, reasons, np.where(displaced, found.repeated, NOBODY), found.cosine)
 
 
-def _compare(batch: pa.Table, rules: Rules) -> tuple[Neighbours, np.ndarray]:
-    """The neighbours of all rows, and each row's cosine to the first one that it repeats."""
-    nobody = np.full(batch.num_rows, NOBODY)
-    if not rules.compares:
-        return Neighbours(nobody, np.full(batch.num_rows, np.nan), nobody), np.zeros(batch.num_rows, np.float32)
-    vectors = UnitVectors(batch["embedding"])
-    found = neighbours(vectors, rules.duplicate_distance or 0.0)
-    return found, similarity(vectors, np.arange(batch.num_rows), found.first)
+@dataclass(frozen=True)
+class _Neighbours:
+    """What the vectors of n rows tell; a rule that is off leaves its arrays as if no row had a neighbour.
+
+    Attributes:
+        known: bool [n], whether a row has a vector.
+        distance: float64 [n], the squared L2 distance of unit vectors to the nearest other row.
+        repeated: int [n], the first earlier row within the `duplicate_distance`, or `NOBODY`.
+        cosine: float32 [n], to that row.
+    """
+
+    known: np.ndarray
+    distance: np.ndarray
+    repeated: np.ndarray
+    cosine: np.ndarray
+
+
+def _compare(batch: pa.Table, rules: Rules) -> _Neighbours:
+    """Compares the rows in the order in which they stand, as far as the rules in force ask for it."""
+    n = batch.num_rows
+    known = UnitVectors(batch["embedding"]).known if rules.compares else np.zeros(n, bool)
+    found = _Neighbours(known, np.full(n, np.inf), np.full(n, NOBODY), np.zeros(n, np.float32))
+    rows = np.flatnonzero(known)
+    if rules.distance_above is not None:
+        nearest = nearest_k(Ordered(UnitVectors(batch["embedding"]), rows), 1)
+        found.distance[rows] = 2 - 2 * nearest.similarity.max(axis=1, initial=-np.inf)
+    if rules.duplicate_distance is not None:
+        tape = MemoryTape(batch["embedding"], rows)
+        repeats = first_repeats(tape, np.array([0, len(rows)]), 1 - rules.duplicate_distance / 2)
+        found.repeated[rows] = np.where(repeats.first == NOBODY, NOBODY, rows[repeats.first])
+        found.cosine[rows] = repeats.cosine
+    return found
 
 
 def _rules(batch: pa.Table, rules: Rules) -> Iterator[tuple[str, np.ndarray]]:
@@ -108,15 +136,14 @@ def _rules(batch: pa.Table, rules: Rules) -> Iterator[tuple[str, np.ndarray]]:
         yield f"more than {rules.max_newlines} newlines", _true(few) | _true(pc.equal(batch["task_category"], CODING))
 
 
-def _vector_rules(batch: pa.Table, rules: Rules, found: Neighbours) -> Iterator[tuple[str, np.ndarray]]:
+def _vector_rules(rules: Rules, found: _Neighbours) -> Iterator[tuple[str, np.ndarray]]:
     """The rules in force on the rows' vectors."""
     if rules.compares:
-        yield NO_EMBEDDING, UnitVectors(batch["embedding"]).known
+        yield NO_EMBEDDING, found.known
     if rules.distance_above is not None:
-        alone = found.nearest == NOBODY
-        yield f"distance is not above {rules.distance_above:g}", alone | (found.distance > rules.distance_above)
+        yield f"distance is not above {rules.distance_above:g}", found.distance > rules.distance_above
     if rules.duplicate_distance is not None:
-        yield DUPLICATE, (found.first == NOBODY) | (found.first > np.arange(batch.num_rows))
+        yield DUPLICATE, found.repeated == NOBODY
 
 
 def _longest(batch: pa.Table, left: np.ndarray, budget: int | None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What calls take: how many they are, and their tokens; and the tokens of texts and requests that are at hand.
 
-A token has between 2.5 and 6 characters in the tokenizers in use (`needs.CHARS_PER_TOKEN`). The upper bound counts
+A token has between 2.5 and 6 characters in the tokenizers in use (`needs.tokens_in`). The upper bound counts
 bytes in the place of characters, since scripts other than Latin take more tokens, and the lower one takes no text for
 less than its words, however long they are.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.needs import CHARS_PER_TOKEN
+from engine.needs import tokens_in
 from engine.plan.spans import NOTHING, UNKNOWN, Span, total
 from engine.request import (
     Chat,
@@ -50,8 +50,7 @@ class Usage:
 
 def tokens_of(text: str) -> Span:
     """Bounds of a text's tokens."""
-    few, many = CHARS_PER_TOKEN
-    return Span(min(len(text) / many, len(text.split())), len(text.encode()) / few)
+    return Span(*tokens_in(text))
 
 
 def texts_in(value: Any) -> Iterator[str]:

@@ -73,3 +73,27 @@ def test_with_the_hashing_model():
     assert first == third
     direct = asyncio.run(model.embed(["one two three"]))[0]
     assert first == pytest.approx(direct / np.linalg.norm(direct))
+
+
+def test_half_precision_stores_the_rounded_vectors():
+    rng = np.random.default_rng(0)
+    given = {f"t{i}": rng.standard_normal(384).tolist() for i in range(20)}
+    batch = table(text=list(given))
+    full, half = (
+        run(EMBEDDING, batch, model=FakeModel(vector=given.__getitem__), precision=precision)["embedding"]
+        for precision in ("float32", "float16")
+    )
+    assert half.type == pa.list_(pa.float16(), 384)
+    wide, narrow = (np.array(vectors.to_pylist()) for vectors in (full, half))
+    assert np.array_equal(wide.astype(np.float16), narrow)
+    narrow /= np.linalg.norm(narrow, axis=1, keepdims=True)
+    assert np.abs(wide @ wide.T - narrow @ narrow.T).max() < 1e-3
+
+
+def test_vectors_beyond_half_precision_are_null_with_a_reason():
+    model = FakeModel(vector={"huge": [1e6, 1], "tiny": [1e-9, 0], "good": [2, 1]}.__getitem__)
+    scored = run(EMBEDDING, table(text=["huge", "tiny", "good"]), model=model, normalize=False, precision="float16")
+    assert scored["embedding"].to_pylist() == [None, None, [2, 1]]
+    assert ["non-finite" in (reason or "") for reason in scored["error"].to_pylist()] == [True, True, False]
+    unit = run(EMBEDDING, table(text=["huge", "tiny"]), model=model, precision="float16")
+    assert unit["embedding"].to_pylist() == [[1, pytest.approx(1e-6, rel=0.1)], [1, 0]]

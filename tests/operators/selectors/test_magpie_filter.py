@@ -6,8 +6,6 @@ from pydantic import ValidationError
 
 from engine.operators.selectors._magpie_rules import PRESETS, MagpieParams
 from engine.registry import operator
-from engine.vectors.nearest import neighbours
-from engine.vectors.unit import UnitVectors
 
 MAGPIE = operator("select", "magpie")
 
@@ -46,18 +44,21 @@ def test_distance_to_the_nearest_other_row():
 
 
 @pytest.mark.parametrize("limit", [0.02, 0.05, 0.5])
-def test_neighbours_against_all_pairs(limit):
+def test_both_rules_against_all_pairs(limit):
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(2500, 6))
     rows[::7] = rows[0] + rng.normal(size=(len(rows[::7]), 6)) * 0.1
-    column = pa.chunked_array([vectors(rows[:1000]), vectors(rows[1000:])])
-    found = neighbours(UnitVectors(column), limit)
-    unit = UnitVectors(column).rows(np.arange(2500)).astype(np.float64)
-    distances = ((unit[:, None] - unit[None]) ** 2).sum(-1)
+    batch = pa.table({"row_id": [f"r{i:04}" for i in range(2500)], "embedding": vectors(rows)})
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    distances = 2 - 2 * unit @ unit.T
     np.fill_diagonal(distances, np.inf)
-    near = distances < limit
-    assert (found.first == np.where(near.any(1), near.argmax(1), -1)).all()
-    np.testing.assert_allclose(found.distance, distances.min(1), atol=1e-6)
+
+    first = run(MAGPIE, batch, preset="none", duplicate_distance=limit)
+    near = np.tril(distances < limit)
+    ids = batch["row_id"].to_pylist()
+    assert first["nn_id"].to_pylist() == [ids[row.argmax()] if row.any() else None for row in near]
+    alone = run(MAGPIE, batch, preset="none", distance_above=limit)
+    assert alone["selected"].to_pylist() == (distances.min(1) > limit).tolist()
 
 
 def test_a_row_without_a_vector_can_not_be_compared():
