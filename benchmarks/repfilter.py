@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from _rows import InMemory, Scratch
 
 from engine.operator import Params
 from engine.registry import operator
@@ -61,7 +62,7 @@ def ours(vectors: np.ndarray, scores: np.ndarray, budget: int) -> tuple[float, n
     times = []
     for _ in range(3):
         began = time.perf_counter()
-        verdict = DEITA.fn(batch, params, None)
+        verdict = DEITA.fn(InMemory(batch), params, Scratch(Path()))
         times.append(time.perf_counter() - began)
     return min(times), verdict["selected"].to_numpy()
 

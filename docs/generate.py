@@ -33,6 +33,7 @@ PLAIN = {
     "pyproject.toml": "The package, its extras, and the rules of linter and type checker",
     "specs/setwright.schema.json": "The JSON Schema of specs, for editors; `make schema` writes it",
     "specs/data/exam.jsonl": "Questions that the embedded model was never trained on, with their right answers",
+    "specs/data/gold_pairs.jsonl": "Pairs of answers with labels, written for this repository",
     "specs/data/instructions.jsonl": "Records written for this repository, some of them bad on purpose",
     "specs/data/length_prompts.jsonl": "Requests for texts of 150 to 12,000 words or characters, English and Chinese",
     "specs/data/long_rows.jsonl": "Small rows for the twin of long_output.yaml, written for this repository",

@@ -1,6 +1,6 @@
-"""Where calls wait before they are sent: first for the ledger, which may know the answer, then for a free slot.
+"""Where calls wait before they are sent: for the ledger, which may know the answer, and for a free slot.
 
-All calls that arrive in one turn of the event loop are looked up together. Nothing here knows what is asked.
+All calls that come in one turn of the event loop are looked up together. What is asked is not known here.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Lobby:
         try:
             return await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.result() is None:  # let in and cancelled in one turn
-                self.leave()
+            if turn.done() and not turn.cancelled() and not turn.exception() and turn.result() is None:
+                self.leave()  # let in and cancelled in one turn of the loop
             raise
 
     def leave(self) -> None:
@@ -45,6 +45,7 @@ class Lobby:
         self._admit()
 
     def _look_up(self) -> None:
+        """Hand out what the ledger knows of those that came; the others queue."""
         arrived, self._arrived = self._arrived, []
         try:
             found = self._ledger.find([id_ for id_, _ in arrived])

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.needs import SideTable
-from engine.schema import ROW_ID, VERDICT
+from engine.schema import ROW_ID, VERDICT, is_embedding
 from engine.store import Manifest, Store
 
 PICK_COLUMNS = ("select_rank", "nn_id", "nn_sim")
@@ -178,8 +178,18 @@ def view_sql(store: Store, relation: Relation) -> str:
 
 
 def _read_parquet(store: Store, fingerprint: str) -> str:
-    files = ", ".join(quote(str(p.resolve())) for p in store.side_files(fingerprint, "part"))
-    return f"read_parquet([{files}])"
+    """An object's rows; its embeddings as arrays, which DuckDB reads as lists of any length."""
+    files = store.side_files(fingerprint, "part")
+    read = f"read_parquet([{', '.join(quote(str(p.resolve())) for p in files)}])"
+    arrays = [field for field in pq.read_schema(files[0]) if is_embedding(field.type)]
+    if not arrays:
+        return read
+    casts = ", ".join(f'"{f.name}"::{_sql_number(f.type.value_type)}[{f.type.list_size}] AS "{f.name}"' for f in arrays)
+    return f"(SELECT * REPLACE ({casts}) FROM {read})"
+
+
+def _sql_number(kind: pa.DataType) -> str:
+    return "DOUBLE" if pa.types.is_float64(kind) else "FLOAT"
 
 
 def quote(text: str) -> str:

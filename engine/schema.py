@@ -75,6 +75,17 @@ def is_embedding(t: pa.DataType) -> bool:
     return bool(pa.types.is_fixed_size_list(t) and pa.types.is_floating(t.value_type))
 
 
+def sql_schema(schema: pa.Schema) -> pa.Schema:
+    """The columns as DuckDB can take them from Arrow: without half precision, which it reads from Parquet as FLOAT."""
+    return pa.schema([field.with_type(_without_half(field.type)) for field in schema])
+
+
+def _without_half(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_without_half(kind.value_type), kind.list_size)
+    return pa.float32() if pa.types.is_float16(kind) else kind
+
+
 TEXT_TYPE = ColumnType("string", is_text)
 NUMBER_TYPE = ColumnType("number", is_number)
 BOOLEAN_TYPE = ColumnType("boolean", pa.types.is_boolean)

@@ -48,6 +48,7 @@ def environment(monkeypatch):
         "JUDGE": "judge",
         "TARGET": str(EMBEDDED),
         "LONG_ROWS": "data/long_rows.jsonl",
+        "PAIRS": "data/gold_pairs.jsonl",
         "CHAT": "data/instructions.jsonl",
         **dict.fromkeys(
             ("BASE", "WRITER", "COMPLEXITY_SCORER", "QUALITY_SCORER", "ENCODER", "REWARD", "STUDENT"), str(EMBEDDED)
@@ -63,10 +64,10 @@ def load(name: str) -> Spec:
 
 
 def test_all_of_them_are_found_and_every_recipe_has_a_twin():
-    assert len(FOUND) == 25
+    assert len(FOUND) == 29
     names = (
-        "alpaca", "codeclm", "curate", "cyclealign", "deita_scorer", "dpo", "i_sheep", "long_output", "magpie_deita",
-        "pama", "quickstart", "respond", "ultraprompt",
+        "alpaca", "codeclm", "curate", "cyclealign", "deita_scorer", "dpo", "i_sheep", "isa", "judge", "long_output",
+        "magpie_deita", "pama", "quickstart", "respond", "ultraprompt",
     )  # fmt: skip
     assert [f"{name}.yaml" for name in names] == RECIPES
     assert sorted({*RECIPES, *map(twin, RECIPES)}) == FOUND

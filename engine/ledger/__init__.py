@@ -9,8 +9,9 @@ What is asked, and of whom, is not known here (`calls`); nor is the catalog, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.ledger._mirror import mirror
 from engine.ledger._table import TABLE, Call, Found, connect, disk, find
@@ -44,13 +45,13 @@ class Ledger:
         found = (cursor.execute(query, (id_,)).fetchone() for id_ in ids)
         return [row for row in found if row is not None]
 
-    async def record(self, calls: Sequence[Call]) -> None:
-        """Returns when the calls are on disk.
+    def record(self, calls: Sequence[Call]) -> Coroutine[Any, Any, None]:
+        """To be awaited until the calls are on disk.
 
         Raises:
             StoreError: the disk refuses; nothing that was recorded before is lost.
         """
-        await self._writer.write(calls)
+        return self._writer.write(calls)
 
     def mirror(self, folder: Path, batch_rows: int = 50_000) -> None:
         """Bring the Parquet mirror in `folder` up to date."""

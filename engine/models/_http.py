@@ -55,7 +55,7 @@ class _Posted(NamedTuple):
 
 
 @dataclass
-class _Call:
+class _Spent:
     """What a call that failed has spent of its budgets."""
 
     attempts: int = 0  # requests sent
@@ -63,7 +63,7 @@ class _Call:
     refusals: int = 0  # and those that count against patience_s,
     refused_since: float | None = None  # from here on
 
-    def spend(self, error: CallError) -> None:
+    def add(self, error: CallError) -> None:
         self.attempts += error.sent
         if error.outcome in PATIENT:
             self.refusals += 1
@@ -150,15 +150,15 @@ class Endpoint:
 
     async def _persist(self, request: _Posted, read: Callable[[Any], T], error: CallError) -> tuple[T, int]:
         """Try again after a failed attempt, while its budgets last."""
-        call = _Call()
+        spent = _Spent()
         while True:
-            call.spend(error)
-            if not error.retry or not call.left(self._budgets, error.retry_after):
-                raise self._error(error, call) from None
+            spent.add(error)
+            if not error.retry or not spent.left(self._budgets, error.retry_after):
+                raise self._error(error, spent) from None
             if error.outcome is not Outcome.UNREACHABLE:  # the gate paces the probes of an endpoint that is down
-                await asyncio.sleep(call.backoff())
+                await asyncio.sleep(spent.backoff())
             try:
-                return await self._attempt(request, read), call.attempts + 1
+                return await self._attempt(request, read), spent.attempts + 1
             except CallError as failed:
                 error = failed
 
@@ -195,8 +195,13 @@ class Endpoint:
             log.warning("%s: %s answers again", self._name, self._shown)
 
     async def _send(self, request: _Posted) -> Any:
+        assert self._session is not None, "start() comes before the first call"
         try:
-            response, body = await self._deadlines.keep(self._exchange(request))
+            with self._deadlines:
+                response = await self._session.post(
+                    request.url, data=request.payload, headers=request.headers, allow_redirects=False
+                )
+                body = await response.read()  # the whole of it, which gives the connection back
         except (aiohttp.ClientError, OSError) as error:
             raise of_exception(error) from None
         if response.status != 200:
@@ -206,19 +211,11 @@ class Endpoint:
         except orjson.JSONDecodeError as error:
             raise CallError(f"the answer is not JSON: {error}", Outcome.FAILED) from None
 
-    async def _exchange(self, request: _Posted) -> tuple[aiohttp.ClientResponse, bytes]:
-        """The response and its whole body, which gives the connection back."""
-        assert self._session is not None, "start() comes before the first call"
-        response = await self._session.post(
-            request.url, data=request.payload, headers=request.headers, allow_redirects=False
-        )
-        return response, await response.read()
-
-    def _error(self, error: CallError, call: _Call) -> ModelError:
-        sent = f" ({call.attempts} requests sent)" if call.attempts > 1 else ""
+    def _error(self, error: CallError, spent: _Spent) -> ModelError:
+        sent = f" ({spent.attempts} requests sent)" if spent.attempts > 1 else ""
         message = self._redact(f"{self._name}: {self._shown}: {error.message}{sent}")
         cure = self._redact(error.cure) if error.cure else None
-        return ModelError(message, cure=cure, status=error.status, attempts=call.attempts)
+        return ModelError(message, cure=cure, status=error.status, attempts=spent.attempts)
 
 
 def _proxy_for(address: URL) -> URL | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, cast
@@ -219,8 +219,8 @@ class OpenAI(Backend):
         answer, attempts = await self._post(path, body, read)
         return _counting(answer, attempts)
 
-    async def _post(self, path: str, body: dict[str, Any], read: Callable[[Any], T]) -> tuple[T, int]:
-        return await self._endpoint.post(path, {"model": self.config.model, **body, **self.params.extra_body}, read)
+    def _post(self, path: str, body: dict[str, Any], read: Callable[[Any], T]) -> Coroutine[Any, Any, tuple[T, int]]:
+        return self._endpoint.post(path, {"model": self.config.model, **body, **self.params.extra_body}, read)
 
 
 def _counting(answer: Answer, attempts: int) -> Answer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,15 @@ def text_of(name: str) -> str:
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """A template with its fields filled; braces that name none, and those of the values, stay."""
-    return _FIELD.sub(lambda found: values.get(found[1], found[0]), template)
+    parts = list(_cut(template))
+    parts[1::2] = [values.get(name, f"{{{name}}}") for name in parts[1::2]]
+    return "".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _cut(template: str) -> tuple[str, ...]:
+    """A template's texts, and between them the names of its fields."""
+    return tuple(_FIELD.split(template))
 
 
 def _read(value: Any, info: ValidationInfo) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from engine.schema import digest, empty_table
+from engine.schema import digest, empty_table, sql_schema
 from engine.spec.queries import parse
 
 MULTIPLYING = frozenset({"unnest", "unlist", "generate_series", "range", "regexp_split_to_table"})
@@ -171,7 +171,7 @@ def _empty_table(schema: pa.Schema) -> str:
 @cache
 def _create_empty(key: str, schema: pa.Schema) -> str:
     con, name = _connection(), f"empty_{key}"
-    con.register("given", empty_table(schema))
+    con.register("given", empty_table(sql_schema(schema)))
     con.execute(f"CREATE TABLE IF NOT EXISTS {name} AS SELECT * FROM given")
     con.unregister("given")
     return name

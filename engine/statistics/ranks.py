@@ -93,7 +93,7 @@ def gap_recovered(weak: float, student: float, strong: float) -> float:
 def bradley_terry(wins: ArrayLike) -> np.ndarray:
     """Log-strengths by which i beats j with probability sigmoid(s_i - s_j), of the greatest likelihood.
 
-    The fit is the MM algorithm (Hunter 2004, Annals of Statistics 32, section 3). What has only won against the others
+    The fit is the MM algorithm (Hunter 2004, Annals of Statistics 32). What has only won against the others
     is at +inf, what has only lost at -inf; the finite strengths have the mean 0.
 
     Args:

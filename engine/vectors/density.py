@@ -1,8 +1,8 @@
 """How densely other unit vectors lie about each: kernel sums, exact or by a sketch in time linear in the rows.
 
 The sketch is the repeated array of counts of Coleman & Shrivastava (arXiv 1912.02283) with the hashes of Datar et al.
-(2004): a random direction cut into cells of equal width. Two vectors at a distance c share a cell with the probability
-`collision(c / width)`, so that the number of vectors in one's own cell is, on average, a sum of that kernel.
+(2004): random directions, cut into cells of equal width. How many vectors are in one's own cell is, on average, the
+sum over all vectors of the chance to share a cell, which falls with their distance: that chance is the kernel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Blocks = Callable[[], Iterable[np.ndarray]]
 """Unit vectors, float32 [any, dim], in blocks that hold the same vectors each time that they are asked for."""
 
 AXES = 3
-"""Directions that together make one hash: the kernel is `collision` to this power, and falls off as much faster."""
+"""Directions that together make one hash: the more, the faster the kernel falls off."""
 
 REACH = 6.0
 """Along a random direction a unit vector lies within this, but for two in a billion, who go to the outermost cell."""

@@ -5,7 +5,6 @@ A file holds the column's own numbers and is scaled as it is read, so that both 
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,25 +17,28 @@ import pyarrow as pa
 from engine.errors import StoreError
 from engine.vectors.unit import UnitVectors, matrix
 
-REGION = 32 << 20
-"""Bytes of the float32 vectors that are read in one go and held."""
+REGION = 16 << 20
+"""Bytes of the float32 vectors that are read from a file in one go and held."""
+
+SLICE = 4 << 20
+"""Bytes of the float32 vectors that are scaled in one go where they are in memory."""
 
 
 class Tape(ABC):
     """The vectors of an order's rows, read region by region; cheap where reading goes forward.
 
-    Resident memory is that of one region and of what `rows` returns, besides a few numbers a row.
+    Resident memory is that of two regions and of what `rows` returns, besides a few numbers a row.
 
     Attributes:
         dim: the length of a vector.
         known: bool [m], false where the row in this place has no direction.
     """
 
-    def __init__(self, dim: int, known: np.ndarray) -> None:
+    def __init__(self, dim: int, known: np.ndarray, region: int) -> None:
         self.dim = dim
         self.known = known
-        self._size = max(REGION // (4 * dim), 1)  # rows of a region
-        self._held: tuple[int, np.ndarray] = (-1, np.zeros((0, dim), np.float32))
+        self._size = max(region // (4 * dim), 1)  # rows of a region
+        self._held: dict[int, np.ndarray] = {}  # the last two: a run of rows may lie across a border
 
     def __len__(self) -> int:
         return len(self.known)
@@ -48,14 +50,15 @@ class Tape(ABC):
         """
         pieces = [self._region(region) for region in range(start // self._size, -(-stop // self._size))]
         first = start // self._size * self._size
-        joined = pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [self._held[1][:0]])
+        joined = pieces[0] if len(pieces) == 1 else np.concatenate([np.zeros((0, self.dim), np.float32), *pieces])
         return joined[start - first : stop - first]
 
     def _region(self, region: int) -> np.ndarray:
-        if region != self._held[0]:
+        if region not in self._held:
             start = region * self._size
-            self._held = region, self._load(start, min(start + self._size, len(self)))
-        return self._held[1]
+            self._held = dict([*self._held.items()][-1:])
+            self._held[region] = self._load(start, min(start + self._size, len(self)))
+        return self._held[region]
 
     @abstractmethod
     def _load(self, start: int, stop: int) -> np.ndarray:
@@ -67,7 +70,7 @@ class MemoryTape(Tape):
 
     def __init__(self, column: pa.ChunkedArray, order: np.ndarray) -> None:
         self._vectors, self._order = UnitVectors(column), order
-        super().__init__(self._vectors.dim, self._vectors.known[order])
+        super().__init__(self._vectors.dim, self._vectors.known[order], SLICE)
 
     def _load(self, start: int, stop: int) -> np.ndarray:
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -78,7 +81,7 @@ class DiskTape(Tape):
     """The same from a stream, by way of a file that is as large as the vectors it holds.
 
     The stream is read once; each part's rows are appended to their regions as they come, and a region is put in order
-    when it is read. Resident are the part at hand, a region twice, and 32 bytes for each place.
+    when it is read. Resident are the part at hand, a few regions, and some 40 bytes for each place.
 
     Args:
         kind: the column's type.
@@ -91,14 +94,14 @@ class DiskTape(Tape):
     """
 
     def __init__(self, kind: pa.DataType, parts: Iterable[pa.ChunkedArray], order: np.ndarray, path: Path) -> None:
-        super().__init__(kind.list_size, np.zeros(len(order), bool))
+        super().__init__(kind.list_size, np.zeros(len(order), bool), REGION)
         self._kind = np.dtype(kind.value_type.to_pandas_dtype())
         self._norms = np.zeros(len(order))
+        self._path = path
         places = np.argsort(order, kind="stable")  # in the order of the stream
         with _written(path) as file:
             self._write(file, parts, places, order[places])
         self._arrived = places[np.argsort(places // self._size, kind="stable")]  # as they stand in the file
-        self._file = path.open("rb")
 
     def _write(self, file: BinaryIO, parts: Iterable[pa.ChunkedArray], places: np.ndarray, wanted: np.ndarray) -> None:
         """Appends each part's rows to the regions of their places; `wanted` are the rows of the stream, sorted."""
@@ -120,13 +123,12 @@ class DiskTape(Tape):
             start += len(column)
 
     def _load(self, start: int, stop: int) -> np.ndarray:
-        width = self.dim * self._kind.itemsize
-        raw = os.pread(self._file.fileno(), (stop - start) * width, start * width)
+        count, begin = (stop - start) * self.dim, start * self.dim * self._kind.itemsize
+        given = np.fromfile(self._path, self._kind, count, offset=begin).reshape(-1, self.dim)
         places = self._arrived[start:stop]
-        rows = np.empty((stop - start, self.dim), np.float32)
+        rows, scaled = np.empty((2, *given.shape), np.float32)
         with np.errstate(invalid="ignore", divide="ignore"):
-            given = np.frombuffer(raw, self._kind).reshape(-1, self.dim)
-            rows[places - start] = given / self._norms[places, None]
+            rows[places - start] = np.divide(given, self._norms[places, None], out=scaled, casting="unsafe")
         return rows
 
 

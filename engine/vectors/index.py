@@ -45,11 +45,8 @@ class Inverted:
         self._quantizer = faiss.IndexFlatIP(dim)  # held here: FAISS itself holds no reference
         self._quantizer.add(np.ascontiguousarray(centroids, np.float32))
         index = faiss.IndexIVFFlat(self._quantizer, dim, cells, faiss.METRIC_INNER_PRODUCT)
-        index.is_trained = True
+        index.is_trained, index.nprobe = True, min(probes, cells)
         self._index = _on_gpus(index, shard=True)
-        faiss.ParameterSpace().set_index_parameter(index, "nprobe", min(probes, cells))
-        if self._index is not index:
-            faiss.GpuParameterSpace().set_index_parameter(self._index, "nprobe", min(probes, cells))
 
     def add(self, rows: np.ndarray) -> None:
         """Puts float32 [any, dim] behind those that are there."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.vectors.unit import PAIRS, UnitVectors
+from engine.vectors.unit import UnitVectors
 
 HELD = 2**27
 """Bytes of scaled vectors that stand in memory; what is beyond is scaled anew each time that it is read."""
+
+AT_ONCE = 128  # rows that are scaled or compared one by one in one go: few enough to stay in the processor's cache
 
 VECTOR_BITS = 25
 """A number of a vector is a multiple of 2^-25, about what float32 resolves; products are multiples of 2^-50."""
@@ -33,7 +35,7 @@ class Ordered:
         self.order = order
         self.dim = vectors.dim
         self._vectors = vectors
-        self._held = self._read(slice(0, HELD // (4 * max(vectors.dim, 1))))
+        self._held = self._read(order[: HELD // (4 * max(vectors.dim, 1))])
 
     def __len__(self) -> int:
         return len(self.order)
@@ -43,7 +45,7 @@ class Ordered:
         highest = numbers.stop - 1 if isinstance(numbers, slice) else numbers.max(initial=-1)
         if min(highest, len(self) - 1) < len(self._held):
             return self._held[numbers]
-        return self._read(numbers)
+        return self._read(self.order[numbers])
 
     def subset(self, numbers: np.ndarray) -> Ordered:
         """Only these rows, numbered anew in the order given."""
@@ -54,10 +56,11 @@ class Ordered:
 
         It is 1 - |u - v|^2 / 2, for unit vectors the cosine: 1 exactly for equal vectors, and never more.
         """
-        values = np.empty(len(rows))
-        for start in range(0, len(rows), PAIRS):
-            pairs = slice(start, start + PAIRS)
-            gaps = np.subtract(self.rows(rows[pairs]), self.rows(others[pairs]), dtype=np.float64)
+        values, room = np.empty(len(rows)), np.empty((AT_ONCE, self.dim))
+        for start in range(0, len(rows), AT_ONCE):
+            pairs = slice(start, start + AT_ONCE)
+            some = rows[pairs]
+            gaps = np.subtract(self.rows(some), self.rows(others[pairs]), out=room[: len(some)], dtype=np.float64)
             values[pairs] = 1 - np.einsum("ij,ij->i", gaps, gaps) / 2
         return on_grid(values, SIMILARITY_BITS)
 
@@ -67,8 +70,12 @@ class Ordered:
         squares = np.einsum("ij,ij->i", wide, wide)
         return on_grid(wide @ wide.T + (1 - (squares[:, None] + squares) / 2), SIMILARITY_BITS)
 
-    def _read(self, numbers: np.ndarray | slice) -> np.ndarray:
-        return on_grid(self._vectors.rows(self.order[numbers]), VECTOR_BITS)
+    def _read(self, positions: np.ndarray) -> np.ndarray:
+        rows = np.empty((len(positions), self.dim), np.float32)
+        for start in range(0, len(positions), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            rows[some] = on_grid(self._vectors.rows(positions[some]), VECTOR_BITS)
+        return rows
 
 
 def on_grid(values: np.ndarray, bits: int) -> np.ndarray:

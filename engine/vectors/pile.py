@@ -41,3 +41,12 @@ class Pile:
             part, rows = np.split(rows, [self._firsts[-1] - self._size])
             self._chunks[-1][used : used + len(part)] = part
             self._size += len(part)
+
+    def rows(self, numbers: np.ndarray) -> np.ndarray:
+        """The vectors of these numbers, float32 [len(numbers), dim]."""
+        rows = np.empty((len(numbers), self._dim), np.float32)
+        chunk_of = np.searchsorted(self._firsts, numbers, side="right") - 1
+        for chunk in np.unique(chunk_of):
+            here = chunk_of == chunk
+            rows[here] = self._chunks[chunk][numbers[here] - self._firsts[chunk]]
+        return rows

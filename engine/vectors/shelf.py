@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Shelf:
         self._at_once = max(BLOCK // (8 * dim), 1)
         try:
             with path.open("xb") as file:
+                if places and hasattr(os, "posix_fallocate"):  # a full disk must fail here: on a mapped page it kills
+                    os.posix_fallocate(file.fileno(), 0, 4 * places * dim)
                 file.truncate(4 * places * dim)
         except OSError as e:
             raise StoreError(f"{path} can't be written: {e.strerror}", cure="give the home room for the vectors") from e

@@ -43,7 +43,8 @@ class UnitVectors:
         for chunk in np.unique(chunk_of):
             here = chunk_of == chunk
             given = self._chunks[chunk][positions[here] - self._starts[chunk]]
-            rows[here] = given / self.norms[positions[here], None]
+            scaled = np.empty(given.shape, np.float32)  # from float64, without a copy in it
+            rows[here] = np.divide(given, self.norms[positions[here], None], out=scaled, casting="unsafe")
         return rows
 
 

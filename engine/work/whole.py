@@ -13,7 +13,7 @@ from engine.context import StepContext
 from engine.laws import check_score, conform
 from engine.plan.views import named, score_columns
 from engine.relation import Reader, inputs, renamed
-from engine.schema import ROW_ID
+from engine.schema import ROW_ID, sql_schema
 from engine.work.job import Job, Result, errors_table
 from engine.work.scoring import Scored, split_errors
 
@@ -113,7 +113,7 @@ def score_whole(job: Job) -> Result:
 def evaluate(expression: str, table: pa.Table) -> pa.ChunkedArray:
     """A SQL expression over a table's columns, row by row in the table's order."""
     con = duckdb.connect(":memory:", config={"enable_external_access": "false"})
-    con.register("given", table)
+    con.register("given", table.cast(sql_schema(table.schema)))
     try:
         return con.sql(f"SELECT ({expression}) AS value FROM given").to_arrow_table()["value"]
     finally:

@@ -1,4 +1,5 @@
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def exactly(budget, weights, room, least):
     def at(x):
         return [min(max(x * w, Fraction(lo)), Fraction(h)) for w, lo, h in zip(weights, low, high, strict=True)]
 
-    for one, other in zip(bends, bends[1:], strict=False):  # a straight line between two bends
+    for one, other in pairwise(bends):  # a straight line between two bends
         first, second = sum(at(one)), sum(at(other))
         if first <= total <= second and first < second:
             level = one + (other - one) * (total - first) / (second - first)

@@ -35,6 +35,7 @@ def vectors(n, dim=6, seed=0):
 @pytest.mark.parametrize("region", [1, 6 * 4 * 13, 1 << 20])  # rows of a region: 1, 13, all
 def test_both_tapes_give_the_column_in_the_order_wanted(tmp_path, monkeypatch, kind, region):
     monkeypatch.setattr(disk, "REGION", region)
+    monkeypatch.setattr(disk, "SLICE", region)
     given = column(vectors(100), kind, nulls=[3, 50])
     order = np.random.default_rng(1).permutation(130) % 100  # some rows twice
     truth = UnitVectors(given).rows(order)

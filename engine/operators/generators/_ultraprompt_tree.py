@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import pstdev
 from typing import Literal
 
@@ -34,7 +35,7 @@ class Trial:
     responses: Sequence[str]
     rewards: Sequence[float]
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """r(v), the node's own reward."""
         return math.fsum(self.rewards) / len(self.rewards)
@@ -92,6 +93,7 @@ class Tree:
     def __init__(self, instruction: str, width: int, w: float, scale: Scale = "none") -> None:
         self.root = Node(Rewrite(instruction), 0)
         self.nodes = [self.root]
+        self._texts = {instruction}
         self.width, self.w, self.scale = width, w, scale
 
     def select(self) -> Node:
@@ -117,6 +119,7 @@ class Tree:
         node = Node(rewrite, len(self.nodes), parent, trial, duplicate=self.holds(rewrite.instruction))
         parent.children.append(node)
         self.nodes.append(node)
+        self._texts.add(rewrite.instruction)
         for above in node.path:
             above.visits += 1
             above.refresh()
@@ -129,7 +132,7 @@ class Tree:
 
     def holds(self, instruction: str) -> bool:
         """Whether a node has this very text."""
-        return any(node.rewrite.instruction == instruction for node in self.nodes)
+        return instruction in self._texts
 
     def _weight(self) -> float:
         if self.scale == "none":

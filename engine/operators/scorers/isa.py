@@ -25,6 +25,7 @@ from engine.vectors.unit import UnitVectors, matrix
 
 log = logging.getLogger(__name__)
 
+FEW = 10  # rows for each dimension and component: with fewer, a full covariance follows single rows
 NO_EMBEDDING = "the row has no embedding, or one that is zero or not finite"
 SCORES = ("isa_loglik", "isa_loglik_norm", "isa_p", "isa_delta", "isa_responsibility", "isa_explained")
 
@@ -58,7 +59,7 @@ class IsaParams(Params):
     seeded=True,
 )
 def isa(rows: Rows, params: IsaParams, ctx: Context) -> pa.Table:
-    """Fits a mixture of Gaussians to all embeddings and scores each row by its log-likelihood l.
+    """Fits a mixture of Gaussians to the embeddings and scores each row by its log-likelihood l.
 
     isa_loglik is l, isa_loglik_norm is l' = (l - min l) / (max l - min l), isa_p is p = exp(l'), from 1 to e and not
     a probability. isa_delta is the entropy H = - sum of p log p less that of the set without the row: p is neither
@@ -118,8 +119,10 @@ def _drawn(ids: pa.ChunkedArray, known: np.ndarray, most: int | None, seed: int)
 
 def _fitted(shelf: Shelf, drawn: np.ndarray, params: IsaParams, ctx: Context) -> tuple[Projection, Fit]:
     """The principal axes of the drawn vectors, and the mixture of their coordinates."""
-    turn = projection(lambda: shelf.blocks(drawn), params.pca_dim, standardise=params.standardise)
-    coordinates, start = Shelf(ctx.scratch / "coordinates", int(drawn.sum()), turn.kept), 0
+    turn, count = projection(lambda: shelf.blocks(drawn), params.pca_dim, standardise=params.standardise), drawn.sum()
+    if params.covariance == "full" and count < FEW * params.components * turn.kept:
+        log.warning("score: isa: %d rows are few for %d dimensions: lower pca_dim, or set covariance", count, turn.kept)
+    coordinates, start = Shelf(ctx.scratch / "coordinates", int(count), turn.kept), 0
     for block in shelf.blocks(drawn):
         coordinates.put(np.arange(start, start + len(block)), turn(block))
         start += len(block)

@@ -70,7 +70,7 @@ async def judge(row: Row, params: JudgeParams, ctx: Context) -> dict[str, Any]:
     label = row.get("label")
     return {
         **_verdict(replies, params),
-        "judge_longer": LABELS[2 if len(answers[0]) == len(answers[1]) else int(len(answers[1]) > len(answers[0]))],
+        "judge_longer": _longer(*map(len, answers)),
         "judge_label": label if isinstance(label, str) and label in LABELS else None,
         "judge_replies": [reply.text for reply in replies],
         "judge_retries": sum(reply.retries for reply in replies),
@@ -89,7 +89,7 @@ def _verdict(replies: tuple[Reply[Opinion], Reply[Opinion]], params: JudgeParams
         "judge_first_order": first,
         "judge_second_order": second,
         "judge_flipped": first != second if whole else None,
-        "judge_reason": None if whole else f"a reply is not {form}, also when asked {params.retries} times more",
+        "judge_reason": None if whole else f"in one of the orders, no reply of {params.retries + 1} is {form}",
     }
     if params.form == "marks":
         marks = mean_marks(*((reply.read or Opinion(None)).marks for reply in replies))
@@ -102,6 +102,11 @@ def _named(opinion: Opinion | None, order: int) -> str | None:
     if opinion is None or opinion.better is None:
         return None if opinion is None else TIE
     return (CHOSEN, REJECTED)[opinion.better ^ order]
+
+
+def _longer(chosen: int, rejected: int) -> str:
+    """Which answer has more characters."""
+    return TIE if chosen == rejected else CHOSEN if chosen > rejected else REJECTED
 
 
 def _shown(row: Row) -> tuple[str, tuple[str, str]]:

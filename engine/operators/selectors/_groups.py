@@ -31,10 +31,6 @@ class Groups:
     of: np.ndarray
     names: list[str | None]
 
-    def number(self, name: str) -> int:
-        """The group of that name, or `NOBODY`."""
-        return self.names.index(name) if name in self.names else NOBODY
-
 
 def groups_of(values: pa.ChunkedArray, param: str) -> Groups:
     """The groups of equal values; null is a group of its own, and so is NaN.
@@ -49,10 +45,10 @@ def groups_of(values: pa.ChunkedArray, param: str) -> Groups:
             f"{param} is of type {kind}, which can't group rows",
             cure=f"make it a text, a number or a condition: {param}: CAST(... AS VARCHAR)",
         )
-    flat = values.cast(kind)
+    flat = values.cast(pa.large_string() if is_text(kind) else kind)  # large: any length fits in one array
     if pa.types.is_floating(kind):
         flat = pc.add(flat, 0.0)  # -0.0 and 0.0 are one value
-    coded = pa.chunked_array([flat.combine_chunks()]).chunk(0).dictionary_encode(null_encoding="encode")
+    coded = flat.combine_chunks().dictionary_encode(null_encoding="encode")
     order = pc.sort_indices(coded.dictionary)
     number = np.empty(len(order), np.int64)
     number[order.to_numpy()] = np.arange(len(order))
@@ -97,7 +93,7 @@ def in_step(picks: np.ndarray, group: np.ndarray) -> np.ndarray:
     Of the k picks of a group the i-th has its turn at (i - 1/2) / k; at the same turn the groups come in their order.
     """
     of = group[picks]
-    turn = (places(of) + 0.5) / np.bincount(of)[of] if len(of) else of
+    turn = (places(of) + 0.5) / np.bincount(of)[of]
     ordered: np.ndarray = picks[np.lexsort((of, turn))]
     return ordered
 

@@ -101,8 +101,8 @@ def mixture(batch: pa.Table, params: MixtureParams, ctx: Context) -> pa.Table:
     negative), `no_score` (null or NaN), `source_cap` (beyond `max_rows`) and `source_quota`. Ranks go through the
     sources in step, so that a beginning of the mixture is nearly mixed alike.
 
-    No row is kept twice: a source that is to be seen several times is repeated by a table before this one, of which
-    each row has an id of its own: `sql: SELECT * EXCLUDE (row_id) FROM pool, range(2) WHERE source = 'code' ...`.
+    No row is kept twice: a source that is to be seen several times is repeated by a table before this one, in which
+    each row gets an id of its own: `sql: SELECT * EXCLUDE (row_id) FROM code, range(2)`.
 
     Raises:
         SetwrightError: a source is short and `short` is `error`; sizes are no whole numbers; `by` can't group rows.
@@ -114,19 +114,20 @@ def mixture(batch: pa.Table, params: MixtureParams, ctx: Context) -> pa.Table:
     order = order[(source[order] != NOBODY) & sized[order]]
     queue = by_group(order, source)
     caps = np.array([params.max_rows.get(name, len(batch)) for name in params.sources])
-    open_to = queue[places(source[queue]) < caps[source[queue]]]
-    quota = _divided(params, _sums(sizes[open_to], source[open_to], len(caps)))
-    picks = open_to[_taken(sizes[open_to], source[open_to], quota)]
+    within = places(source[queue]) < caps[source[queue]]
     capped = np.zeros(len(batch), bool)
-    capped[np.setdiff1d(queue, open_to)] = True
+    capped[queue[~within]] = True
+    queue = queue[within]
+    quota = _divided(params, _sums(sizes[queue], source[queue], len(caps)))
+    picks = queue[_taken(sizes[queue], source[queue], quota)]
     why = np.select([~batch["by"].is_valid().to_numpy(), source == NOBODY, ~sized, ~scored, capped], range(5), 5)
     return verdict(batch[ROW_ID], in_step(picks, source), pa.array(REASONS).take(pa.array(why)))
 
 
 def _sources(groups: Groups, params: MixtureParams) -> np.ndarray:
     """The number of each row's source among `params.sources`, int64 [n]; `NOBODY` where it has no share."""
-    numbers = {name: number for number, name in enumerate(params.sources)}
-    of_group = np.array([numbers.get(name, NOBODY) if name is not None else NOBODY for name in groups.names], np.int64)
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(params.sources)}
+    of_group = np.array([numbers.get(name, NOBODY) for name in groups.names], np.int64)
     source: np.ndarray = of_group[groups.of]
     return source
 
@@ -161,7 +162,7 @@ def _divided(params: MixtureParams, has: np.ndarray) -> np.ndarray:
     """The quota of each source, int64 [sources], of rows or tokens."""
     names, total = params.sources, params.total
     shares = np.array([params.shares[name] for name in names])
-    top = np.array([int(params.max_share.get(name, 1.0) * total + 1e-6) for name in names])
+    top = np.array([int(round(params.max_share.get(name, 1.0) * total, 6)) for name in names])
     wanted = quotas(total, shares, np.full(len(names), total))
     room = np.minimum(has, top)
     if params.short == "give_to_others":

@@ -14,9 +14,9 @@ from pydantic import Field
 from engine.needs import Side
 from engine.operator import Context, Params, Reads, selector
 from engine.operators.selectors._verdict import verdict
-from engine.operators.selectors.deita import first_come
 from engine.schema import ROW_ID, TEXT_TYPE, empty_table
 from engine.texts.rouge import Tokens, rouge_l, tokens
+from engine.vectors.apart import first_come
 
 NO_TEXT = "no_text"
 LIKE_A_SEED = "like_a_seed"

@@ -1,6 +1,6 @@
 """`select: stratified`: so many rows of each stratum, by its size or by given shares.
 
-Proportional allocation and its tempered and equal forms (Cochran, Sampling Techniques, 3rd ed., chapter 5).
+Allocation to strata: proportional (Cochran, Sampling Techniques, 3rd ed., chapter 5), equal, or tempered between them.
 """
 
 from __future__ import annotations

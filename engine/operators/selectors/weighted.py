@@ -1,7 +1,7 @@
 """`select: weighted`: a random sample without replacement in which a row's chance grows with its weight.
 
-Keys of Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006, algorithm A), as Gumbel's (Kool et
-al., arXiv 1903.06059, section 2.3): the largest of log(weight) + Gumbel noise are the largest of u^(1 / weight).
+Keys of Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006, algorithm A), in Gumbel's form (Kool
+et al., arXiv 1903.06059): the largest of log(weight) + Gumbel noise are the largest of u^(1 / weight).
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def weighted(batch: pa.Table, params: WeightedParams, ctx: Context) -> pa.Table:
     weights = _numbers(batch["weight"])
     why = np.select([np.isnan(weights), weights < 0, weights == 0, np.isinf(weights)], [0, 1, 2, 3], 4)
     can = np.flatnonzero(why == len(REASONS) - 1)
-    keys = np.log(weights[can]) / params.temperature + _gumbel(draw_keys(batch[ROW_ID].take(can), ctx.seed))
+    own_seed = ctx.draw("weighted")  # the draws of `random` decide who is here, if it came before
+    keys = np.log(weights[can]) / params.temperature + _gumbel(draw_keys(batch[ROW_ID].take(can), own_seed))
     drawn = ranked(pa.table({ROW_ID: batch[ROW_ID].take(can), "key": keys}), "key", "desc")
     return verdict(batch[ROW_ID], can[drawn[: params.count(len(batch))]], REASONS.take(pa.array(why)))
 

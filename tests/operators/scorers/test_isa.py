@@ -131,6 +131,15 @@ def test_rows_without_an_embedding_are_null_and_say_why(skewed):
     assert found["isa_loglik"].slice(0, 50).equals(run(ISA, table(embedding=column(vectors[:50])))["isa_loglik"])
 
 
+def test_what_makes_a_fit_doubtful_is_said(skewed, caplog):
+    scores(skewed)
+    assert not caplog.records
+    scores(skewed[:50])
+    assert "50 rows are few for 6 dimensions" in caplog.text
+    scores(skewed, max_iter=1)
+    assert "still gains after 1 steps" in caplog.text
+
+
 def test_half_precision_embeddings(skewed):
     half = run(ISA, table(embedding=column(skewed, kind=pa.float16)))["isa_loglik"].to_numpy()
     assert half == pytest.approx(scores(skewed)["isa_loglik"], abs=0.1)

@@ -80,7 +80,7 @@ def test_an_order_that_can_not_be_read_is_asked_again_by_chance_and_then_there_i
     found = answers(JUDGE, model, ROW, retries=2)
     assert orders(found) == [None, "chosen", None, None]
     assert (found["judge_retries"], found["judge_replies"]) == (2, ["[[A]]", "Both are fine."])
-    assert found["judge_reason"] == "a reply is not [[A]], [[B]] or [[C]], also when asked 2 times more"
+    assert found["judge_reason"] == "in one of the orders, no reply of 3 is [[A]], [[B]] or [[C]]"
     assert sorted(chat.sampling.temperature for chat in model.chats) == [0, 0, 0.7, 0.7]
     assert len({chat.draw for chat in model.chats}) == 4
     assert judged([{"reply": "11 5"}], form="marks")["judge_chosen_mark"] is None

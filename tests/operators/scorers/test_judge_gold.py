@@ -6,6 +6,7 @@ from project import Project
 from scipy import stats
 
 from engine.errors import SpecError
+from engine.needs import SideTable
 from engine.operators.scorers._judge_gold import read_gold
 
 ME, ASKED_SO = "judge@0123456789ab", "protocol"
@@ -90,12 +91,26 @@ def test_gold_that_says_nothing_of_the_judge(found, why):
         raise AssertionError(refusal(found))
 
 
+def test_a_side_table_is_looked_at_once_however_many_rows_ask():
+    looks = []
+
+    def look(table):
+        looks.append(table)
+        return table.num_rows
+
+    side = SideTable(pa.table({"row_id": ["a", "b"]}))
+    assert [side.once(look) for _ in range(3)] == [2, 2, 2]
+    assert len(looks) == 1
+
+
 def test_another_name_is_no_other_model():
     assert refusal(gold(["tie"], ["tie"], models="alias@0123456789ab")) is None
 
 
 def test_a_judge_that_agrees_is_asked(project):
     project = project()
+    expected = project.plan().steps["pairs.judge"].estimate.calls
+    assert (expected.low, expected.high) == (0, 2 * 2 * 3)
     project.build()
     assert project.sql("SELECT DISTINCT judge_verdict FROM pairs") == [("chosen",)]
     assert project.calls() == 2 * (1 + 3)  # equal gold pairs are asked about once

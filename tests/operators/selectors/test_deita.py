@@ -10,9 +10,11 @@ from hypothesis.extra import numpy as arrays
 from operators.fakes import run
 from pydantic import ValidationError
 
-from engine.operators.selectors import deita as rooms
+from engine.operators import _cells
 from engine.registry import operator
-from engine.vectors.unit import CLOSE, UnitVectors
+from engine.vectors import apart, disk
+from engine.vectors.disk import MemoryTape
+from engine.vectors.unit import CLOSE
 
 DEITA = operator("select", "deita")
 LIMIT = 0.9
@@ -74,7 +76,7 @@ def one_by_one(vectors, order, budget, limit=LIMIT):
 @pytest.mark.parametrize("block", [1, 7, 512, 5000])
 @pytest.mark.parametrize("budget", [300, 10**6])  # full after 300 picks, and never
 def test_equals_the_sequential_rule_whatever_the_block(monkeypatch, block, budget):
-    monkeypatch.setattr(rooms, "BLOCK", block)
+    monkeypatch.setattr(apart, "BLOCK", block)
     vectors, scores = clusters()
     ids = np.array([f"r{i:05}" for i in np.random.default_rng(0).permutation(len(scores))])
     order = np.lexsort((ids, -scores))
@@ -179,8 +181,8 @@ def test_pairs_at_the_limit_are_decided_alike_in_every_block(monkeypatch):
     corners *= rng.uniform(0.1, 9, (2000, 1)).astype(np.float32)
     picks = set()
     for block in (1, 100, 2000):
-        monkeypatch.setattr(rooms, "BLOCK", block)
-        walk = rooms.greedy(UnitVectors(column(corners)), np.arange(2000), 10**6, 0.5)
+        monkeypatch.setattr(apart, "BLOCK", block)
+        walk = apart.greedy(MemoryTape(column(corners), np.arange(2000)), 10**6, 0.5)
         picks.add(tuple(walk.picks.tolist()))
     assert len(picks) == 1
 
@@ -212,11 +214,11 @@ def loop(near):
 @given(arrays.arrays(bool, st.integers(0, 12).map(lambda n: (n, n))))
 def test_first_come_equals_a_loop(near):
     near = np.tril(near, -1)
-    assert np.flatnonzero(rooms.first_come(near)).tolist() == loop(near)
+    assert np.flatnonzero(apart.first_come(near)).tolist() == loop(near)
 
 
 def test_first_come_settles_a_chain():
-    assert np.flatnonzero(rooms.first_come(np.eye(301, k=-1, dtype=bool))).tolist() == list(range(0, 301, 2))
+    assert np.flatnonzero(apart.first_come(np.eye(301, k=-1, dtype=bool))).tolist() == list(range(0, 301, 2))
 
 
 @pytest.mark.parametrize(
@@ -242,3 +244,17 @@ def test_similarities_as_good_as_exact():
     for step in (1, 7, 64):
         for start in range(0, 64, step):
             assert np.abs(rows[start : start + step] @ rows.T - exact[start : start + step]).max() < CLOSE / 2
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32()])
+@pytest.mark.parametrize("budget", [100, 10**6])
+def test_what_does_not_fit_in_memory_is_walked_from_a_file(monkeypatch, kind, budget):
+    vectors, scores = clusters(2000, 16, seed=8)
+    vectors[[3, 700]] = 0
+    embeddings = column(vectors.astype(np.float16), pa.list_(kind, 16))
+    table = batch_of(embeddings, pa.array(scores, mask=np.arange(2000) == 9))
+    usual = run(DEITA, table, budget=budget)
+    monkeypatch.setattr(_cells, "HELD", 0)
+    monkeypatch.setattr(disk, "REGION", 4 * 16 * 300)
+    assert run(DEITA, table, budget=budget, part_rows=77).equals(usual)
+    assert usual["drop_reason"].to_pylist().count("near_duplicate") > 50

