@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from _measure import Measured, measured
+
+from engine.registry import operator
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 BLOCK = 4096
@@ -36,6 +40,34 @@ def loaded(path: str | Path) -> pa.Table:
     """The rows in memory of their own, not mapped from the file."""
     with pa.OSFile(str(path), "rb") as source:
         return pa.ipc.open_file(source).read_all()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table in memory, in one part, as selectors that look at whole tables take it."""
+
+    table: pa.Table
+
+    @property
+    def num_rows(self) -> int:
+        return self.table.num_rows
+
+    @property
+    def columns(self) -> list[str]:
+        return [name for name in self.table.column_names if name != "row_id"]
+
+    def whole(self, *columns: str) -> pa.Table:
+        return self.table.select(["row_id", *columns])
+
+    def parts(self, *columns: str) -> Iterator[pa.Table]:
+        yield self.whole(*columns)
+
+
+def select(name: str, table: pa.Table, folder: Path, **params: object) -> pa.Table:
+    """A selector's verdict; its expressions are columns of the table."""
+    op = operator("select", name)
+    given = Rows(table) if op.by_table else table
+    return op.fn(given, op.params(**params), SimpleNamespace(scratch=folder, seed=17))
 
 
 def matrix(table: pa.Table) -> np.ndarray:

@@ -17,13 +17,14 @@ import hashlib
 import importlib.util
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from _measure import headline, show, verdict
-from _vectors import child, growth, loaded, matrix, products, stored, timed
+from _vectors import child, growth, loaded, matrix, products, select, stored, timed
 
 from engine.registry import operator
 
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, nargs="*", default=[25_000, 50_000, 100_000])
     parser.add_argument("--deita", type=Path, help="a checkout of hkust-nlp/deita")
     parser.add_argument("--task", choices=TASKS, help=argparse.SUPPRESS)
-    parser.add_argument("--file", help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--budget", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.task:
@@ -86,10 +87,8 @@ def against_products(folder: Path, sizes: list[int]) -> None:
 def setwright(args: argparse.Namespace) -> dict[str, Any]:
     """The whole operator, verdict included: the best of three where it takes little."""
     table = loaded(args.file)
-    deita = operator("select", "deita")
-    params = deita.params(budget=args.budget, max_similarity=LIMIT)
-    runs = 3 if args.budget == BUDGET else 1
-    seconds, made = min((timed(lambda: deita.fn(table, params, None)) for _ in range(runs)), key=lambda run: run[0])
+    work = partial(select, "deita", table, args.file.parent, budget=args.budget, max_similarity=LIMIT)
+    seconds, made = min((timed(work) for _ in range(3 if args.budget == BUDGET else 1)), key=lambda run: run[0])
     selected = made["selected"].to_numpy()
     in_order = selected[np.argsort(-table["score"].to_numpy(), kind="stable")]
     pairs = np.cumsum(in_order)[: np.flatnonzero(in_order)[-1] + 1].sum()

@@ -27,11 +27,16 @@ log = logging.getLogger(__name__)
 
 
 class Item(Protocol):
-    """A prepared call. Calls of one class can share a batch."""
+    """A prepared call. Calls of one class and width can share a batch."""
 
     @property
     def size(self) -> int:
         """The tokens that it holds in memory when it is done."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """The tokens that it is padded to."""
         ...
 
 
@@ -57,14 +62,14 @@ class Job:
 
 
 def plan_batches(jobs: Iterable[Job], budget: int) -> list[list[Job]]:
-    """Cut jobs into batches of one class and similar length; the batch with the oldest job comes first.
+    """Cut jobs into batches of one class and width; the batch with the oldest job comes first.
 
-    A batch costs its rows times its longest row, at most `budget` (a single job may cost more), and no row is padded
-    to more than twice its size. The oldest job is always in the next batch, so none starves.
+    A batch costs its rows times its longest row, at most `budget` (a single job may cost more), and no row is longer
+    than twice another. The oldest job is always in the next batch, so none starves.
     """
-    kinds: dict[type, list[Job]] = {}
+    kinds: dict[tuple[type, int], list[Job]] = {}
     for job in jobs:
-        kinds.setdefault(type(job.item), []).append(job)
+        kinds.setdefault((type(job.item), job.item.width), []).append(job)
     batches = [batch for peers in kinds.values() for batch in _cut(peers, budget)]
     return sorted(batches, key=lambda batch: min(job.arrival for job in batch))
 

@@ -1,8 +1,9 @@
 """The decoding loop: replies of a batch, token by token, each drawn by its own request's random numbers.
 
 What a row draws does not depend on the rows beside it: the n-th token of a request comes from the n-th number of a
-generator seeded by its `draw`, by inversion of the row's own cumulative distribution. What is left is float noise
-(about 1e-6 in float32 on a CPU, 1e-2 in bfloat16), which can turn a draw that falls that close to a border.
+generator seeded by its `draw`, by inversion of the row's own cumulative distribution. On a CPU that distribution is
+the same to the bit in every batch, since steps keep to the rule of `_forward`: a multiple of `GRAIN` rows, one width.
+On a GPU float noise is left (1e-2 in bfloat16), which can turn a draw that falls that close to a border.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch  # noqa: TID253  loaded by `_torch` in the worker's thread, never by a plan
 
-from engine.models._encoding import Draft
-from engine.models._forward import pad
+from engine.models._encoding import Draft, even
+from engine.models._forward import kept, pad
 from engine.request import Answer
 
 SHRINK = 7 / 8  # finished rows leave (a copy of the cache) when no more than this part of the batch is alive
@@ -70,14 +71,14 @@ def generate(model: Any, drafts: Sequence[Draft], *, ends: Collection[int], deco
     """Continue every draft until it ends, meets a stop text, or is full."""
     rows = [_Row(draft) for draft in drafts]
     live = list(rows)
-    inputs = pad([draft.ids for draft in drafts], model, side="left")
+    inputs = pad([draft.ids for draft in drafts], model, side="left", width=drafts[0].width)
     settings = _settings(live, model.device)
     cache = None
     while True:
-        out = model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        keep = kept(model) if cache is None else 1
+        out = model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=keep)
         cache = out.past_key_values
-        uniform = torch.tensor([row.rng.random() for row in live], dtype=torch.float32, device=model.device)
-        chosen = pick(out.logits[:, -1].float(), uniform, *settings)
+        chosen = pick(out.logits[: len(live), -1].float(), _uniform(live, model.device), *settings)
         for row, token in zip(live, chosen.tolist(), strict=True):
             if row.finish is None:
                 row.add(token, ends, decode)
@@ -85,12 +86,18 @@ def generate(model: Any, drafts: Sequence[Draft], *, ends: Collection[int], deco
         if not alive:
             return [row.answer(ends, decode) for row in rows]
         inputs = _step(inputs, chosen)
-        if len(alive) <= SHRINK * len(live):
-            index = torch.tensor(alive, device=model.device)
+        seats = len(inputs["attention_mask"])
+        if not SHRINK * seats < even(len(alive)) <= seats:
+            index = torch.tensor(alive + alive[:1] * (even(len(alive)) - len(alive)), device=model.device)
             cache.reorder_cache(index)
             inputs = {name: tensor[index] for name, tensor in inputs.items()}
             live = [live[i] for i in alive]
             settings = _settings(live, model.device)
+
+
+def _uniform(rows: Sequence[_Row], device: Any) -> torch.Tensor:
+    """The next random number of each row, float32 (rows,)."""
+    return torch.tensor([row.rng.random() for row in rows], dtype=torch.float32, device=device)
 
 
 def _settings(rows: Sequence[_Row], device: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,9 +107,16 @@ def _settings(rows: Sequence[_Row], device: Any) -> tuple[torch.Tensor, torch.Te
 
 
 def _step(inputs: dict[str, torch.Tensor], chosen: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The inputs of the next pass: the chosen tokens, one column more of mask, the next positions."""
+    """The inputs of the next pass: the chosen tokens, one column more of mask, the next positions.
+
+    Rows behind those that were chosen for only fill the batch up and take any token.
+    """
     mask = inputs["attention_mask"]
-    step = {"input_ids": chosen[:, None], "attention_mask": torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)}
+    spare = chosen[:1].expand(len(mask) - len(chosen))
+    step = {
+        "input_ids": torch.cat([chosen, spare])[:, None],
+        "attention_mask": torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1),
+    }
     if "position_ids" in inputs:
         step["position_ids"] = inputs["position_ids"][:, -1:] + 1
     return step

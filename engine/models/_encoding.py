@@ -27,6 +27,18 @@ from engine.request import (
 )
 
 
+GRAIN = 8
+"""Rows are padded to multiples of so many tokens: why, says `_forward`."""
+
+REPLY_GRAIN = 32
+"""The same for prompts of replies: fewer widths make larger batches, and a prompt is read but once."""
+
+
+def even(n: int, grain: int = GRAIN) -> int:
+    """The next multiple of `grain`."""
+    return -(-n // grain) * grain
+
+
 @dataclass(frozen=True)
 class Item:
     """A call as its token ids."""
@@ -37,6 +49,11 @@ class Item:
     def size(self) -> int:
         """The tokens that it holds in memory when it is done."""
         return len(self.ids)
+
+    @property
+    def width(self) -> int:
+        """The tokens that it is padded to, which depend on nothing but itself; calls of one width share a batch."""
+        return even(len(self.ids))
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,12 @@ class Draft(Item):
     @property
     def size(self) -> int:
         """Prompt and reply."""
-        return len(self.ids) + self.max_new
+        return self.width + self.max_new
+
+    @property
+    def width(self) -> int:
+        """Of the prompt."""
+        return even(len(self.ids), REPLY_GRAIN)
 
 
 @dataclass(frozen=True)
@@ -61,6 +83,11 @@ class Scored(Item):
     """A text whose last `n` tokens are to be scored."""
 
     n: int
+
+    @property
+    def width(self) -> int:
+        """Without the last token, which is predicted and never read."""
+        return even(len(self.ids) - 1)
 
 
 @dataclass(frozen=True)

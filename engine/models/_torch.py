@@ -66,7 +66,8 @@ class TorchWorker:
             return _decoding.generate(self.model, items, ends=self.ends, decode=self.encoder.decode)
         if isinstance(items[0], Choice):
             return _next_token.next_token(self.model, items)
-        return [answer for part in _forward.slices(items, self.model) for answer in self._pass(part)]
+        width = items[0].width
+        return [answer for part in _forward.slices(items, self.model, width) for answer in self._pass(part)]
 
     def _pass(self, items: Sequence[Any]) -> list[Answer]:
         match items[0]:

@@ -31,7 +31,7 @@ from engine.request import Answer, Capability, Embed, Message, Request, Sampling
 if TYPE_CHECKING:
     from engine.models._torch import TorchWorker
 
-VERSION = 2
+VERSION = 3
 """Raised when a change of this backend's code changes its answers (tokenisation, padding, sampling)."""
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,8 @@ class TransformersBackend(Backend):
       of text. Nothing else of it is applied (no top_k, no penalties).
     - A text that the model can't hold is a `ModelError`. Only embeddings can be cut, by `max_length`, and every cut is
       counted in a warning.
-    - An answer does not depend on the other calls of its batch, but for float noise (see `_decoding`).
+    - An answer does not depend on the other calls of its batch: not in a bit on a CPU (`_forward` says why), but for
+      float noise on a GPU.
     """
 
     Params: ClassVar[type[BackendParams]] = TransformersParams

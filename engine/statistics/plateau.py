@@ -72,8 +72,8 @@ def intervals(
     """Intervals of `r`, `a`, `b` and of the share that is `enough` for a part of r, by the parametric bootstrap.
 
     To the fitted curve is added noise of the size of the residuals, and that size is itself drawn (chi-squared, with
-    three degrees of freedom fewer than points): resampled residuals of six points hold the truth three times in four,
-    these intervals 19 times in 20. Three points leave no residuals: the ends are then NaN.
+    three degrees of freedom fewer than points). On six points of the published curves such intervals hold the truth 19
+    times in 20, those of resampled residuals three times in four. Three points leave no residuals: no ends, but NaN.
     """
     x, y = _points(x, y)
     own = {"r": law.r, "a": law.a, "b": law.b, "enough": law.enough(part)}
@@ -102,7 +102,7 @@ def doubts(law: Plateau, x: np.ndarray, y: np.ndarray, part: float) -> Iterator[
     elif law.b * x[x > 0].min() > STEEPEST / 2:
         yield "the plateau is reached before the smallest share: b is a lower bound"
     if law.enough(part) > x.max():
-        yield f"{part:.0%} of r lies beyond the largest share, {x.max():g}, where nothing was measured"
+        yield f"the share for {part:g} of r lies beyond the largest one, {x.max():g}, where nothing was measured"
 
 
 def _points(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

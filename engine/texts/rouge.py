@@ -84,7 +84,7 @@ def lcs(texts: Tokens, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     for start in range(0, len(rows), TOGETHER):
         batch = by_words[start : start + TOGETHER]
         masks = _masks(texts, rows[batch], max(1, words[batch].max()))
-        found[np.ix_(batch, longest_first)] = _matched(masks, columns, len(others))
+        found[np.ix_(batch, longest_first)] = matched(masks, columns, len(others))
     return found
 
 
@@ -99,7 +99,7 @@ def _masks(texts: Tokens, rows: np.ndarray, words: int) -> np.ndarray:
     return masks
 
 
-def _matched(masks: np.ndarray, columns: list[np.ndarray], n: int) -> np.ndarray:
+def matched(masks: np.ndarray, columns: list[np.ndarray], n: int) -> np.ndarray:
     """How many positions of each pattern are matched by each text, int64 [patterns, n].
 
     A zero in `state` is a position of the pattern where the subsequence grows by one; Hyyrö's step is

@@ -67,11 +67,12 @@ class Cover(Greedy):
         new = np.flatnonzero(place < len(picks))
         products[new] = np.where(np.arange(len(picks)) < place[new, None], products[new], -np.inf)
         most, so_far = products.max(axis=1), self.similarity[here]
+        # What float32 leaves open is decided exactly: rows that may be nearer now, and the picks about as near to them.
         open_ = np.flatnonzero((most > so_far - CLOSE) & (so_far < 1) & ~self.picked[here])
         row, at = true_at(products[open_] > (np.maximum(most, so_far)[open_, None] - CLOSE).astype(np.float32))
         row = start + open_[row]
         exact = self._rows.similarities(row, picks[at])
-        order = np.lexsort((-exact, row))
+        order = np.lexsort((-exact, row))  # stable, so of equals the earliest pick is first
         first = order[np.flatnonzero(np.diff(row, prepend=NOBODY))]
         nearer = first[exact[first] > self.similarity[row[first]]]
         self.similarity[row[nearer]] = exact[nearer]

@@ -62,25 +62,34 @@ class Volume(Greedy):
         quality: float64 [n], above 0 and at most 1.
         directions: those of the picks so far, shared by all that look at the same picks.
         names: int [n], see `Greedy`.
-        left: float64 [n], the squared length of what of each vector is not in the span of the directions.
+        squares: float64 [n], the squared length of each vector, which the grid leaves a little off 1.
+        left: float64 [n], what of it is not in the span of the directions.
     """
 
     def __init__(
-        self, rows: Ordered, quality: np.ndarray, directions: Directions, names: np.ndarray, left: np.ndarray
+        self,
+        rows: Ordered,
+        quality: np.ndarray,
+        directions: Directions,
+        names: np.ndarray,
+        squares: np.ndarray,
+        left: np.ndarray,
     ) -> None:
         super().__init__(names)
-        self._rows, self._quality, self._directions, self._left = rows, quality, directions, left
+        self._rows, self._quality, self._directions = rows, quality, directions
+        self._squares, self._left = squares, left
         self._seen = len(directions)
 
     def keys(self) -> np.ndarray:
-        """The squared length of what is new in a row, times its squared quality, negative: float64 [n]."""
-        keys: np.ndarray = -(self._quality**2) * self._left
+        """The part of a row's squared length that is new, times its squared quality, negative: float64 [n]."""
+        keys: np.ndarray = -(self._quality**2) * (self._left / self._squares)
         return keys
 
     def inner(self, few: np.ndarray) -> Volume:
         """The state of some of the rows."""
         rows = self._rows.subset(few)
-        return Volume(rows, self._quality[few], self._directions, self.names[few], self._left[few])
+        squares, left = self._squares[few], self._left[few]
+        return Volume(rows, self._quality[few], self._directions, self.names[few], squares, left)
 
     def add(self, picks: np.ndarray) -> None:  # noqa: ARG002  (their directions are there already)
         """Takes the new directions from what is left of all rows."""
@@ -122,5 +131,6 @@ def most_volume(rows: Ordered, quality: np.ndarray, budget: int) -> np.ndarray:
     """
     n = len(rows)
     blocks = (rows.rows(slice(start, start + BLOCK)) for start in range(0, n, BLOCK))
-    left = np.concatenate([np.zeros(0), *(np.einsum("ij,ij->i", b, b, dtype=np.float64) for b in blocks)])
-    return Volume(rows, quality, Directions(rows.dim), np.arange(n), left).grow(budget, (-LEAST, n))
+    squares = np.concatenate([np.zeros(0), *(np.einsum("ij,ij->i", b, b, dtype=np.float64) for b in blocks)])
+    volume = Volume(rows, quality, Directions(rows.dim), np.arange(n), squares, squares.copy())
+    return volume.grow(budget, (-LEAST, n))

@@ -18,7 +18,7 @@ from engine.operator import Kind, Row
 from engine.plan.views import score_columns
 from engine.schema import PARENT_ID, ROW_ID, child_row_id
 from engine.stop import Stopped
-from engine.work.job import ROW_CALLS, Bind, Job, Result, binder, errors_table, incomplete
+from engine.work.job import ROW_CALLS, Job, Result, binder, errors_table, incomplete
 from engine.work.scoring import ask_row, check_declared
 
 
@@ -33,12 +33,20 @@ class OpenPart:
     errors: dict[str, tuple[str, bool]] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)  # (row_id, call_id)
 
+    def keep(self, position: int, row_id: str, answer: Any, error: tuple[str, bool] | None, calls: list[bytes]) -> None:
+        """What came of a row."""
+        self.answers[position] = answer
+        if error is not None:
+            self.errors[row_id] = error
+        self.calls += [(row_id, id_.hex()) for id_ in calls]
+        self.left -= 1
+
 
 async def dialogue(job: Job) -> Result:
     """Run a row operator over every row that is not done yet."""
     result = Result([0] * job.source.n_parts, pa.schema([]))
     feed = Feed(job, result)
-    bind = binder(job)
+    bind, operator, params = binder(job), job.operator, job.planned.step.params
 
     async def worker() -> None:
         while not job.stop.requested:
@@ -46,11 +54,13 @@ async def dialogue(job: Job) -> Result:
             if item is None:
                 return
             part, position, row = item
+            context = bind(row[ROW_ID])
             try:
-                await _do_row(job, bind, part, position, row)
+                answer, error = await ask_row(operator, params, row, context)
             except Stopped:  # the row is left undone, and so is its part
                 return
-            part.left -= 1
+            part.keep(position, row[ROW_ID], answer, error, context.call_ids)
+            job.progress.done += 1
             if part.left == 0:
                 await asyncio.to_thread(_write, job, part, result)
 
@@ -94,16 +104,6 @@ class Feed:
             await asyncio.to_thread(_write, job, part, result)
         self._ready.extend((part, position, row) for position, row in enumerate(table.to_pylist()))
         return True
-
-
-async def _do_row(job: Job, bind: Bind, part: OpenPart, position: int, row: Row) -> None:
-    row_id = row[ROW_ID]
-    context = bind(row_id)
-    part.answers[position], error = await ask_row(job.operator, job.planned.step.params, row, context)
-    if error is not None:
-        part.errors[row_id] = error
-    part.calls += [(row_id, id_.hex()) for id_ in context.call_ids]
-    job.progress.done += 1
 
 
 def _write(job: Job, part: OpenPart, result: Result) -> None:

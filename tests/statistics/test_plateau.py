@@ -74,7 +74,7 @@ def test_what_speaks_against_a_fit():
     assert said(MEASURED["hh"]) == ""
     assert "misses the point at 25 by 3.17" in said(MEASURED["oasst"])
     assert "straight line" in said(MEASURED["oasst"])
-    assert "beyond the largest share" in said(MEASURED["uf"], part=0.9999)
+    assert "beyond the largest one" in said(MEASURED["uf"], part=0.9999)
     assert "does not rise" in said([5, 4, 3, 3, 2, 1])
     assert "before the smallest share" in said([1, 9, 9, 9, 9, 9])
 

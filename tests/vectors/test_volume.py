@@ -20,6 +20,11 @@ def published(kernel, budget, least=1e-10):
     return picks
 
 
+def unit_of(rows):
+    wide = rows.rows(slice(0, len(rows))).astype(np.float64)
+    return wide / np.linalg.norm(wide, axis=1, keepdims=True)
+
+
 @pytest.mark.parametrize("name", ["of all directions", "with copies", "of one direction"])
 @pytest.mark.parametrize(("subsets", "block"), [((8, 3), 50), ((100, 20), 64), (lazy.SUBSETS, 4096)])
 def test_equals_the_published_algorithm(monkeypatch, name, subsets, block):
@@ -27,7 +32,7 @@ def test_equals_the_published_algorithm(monkeypatch, name, subsets, block):
     monkeypatch.setattr(volume, "BLOCK", block)
     rows = ordered(MATRICES[name])
     n = len(rows)
-    unit = rows.rows(slice(0, n)).astype(np.float64)
+    unit = unit_of(rows)
     for quality in (np.ones(n), np.random.default_rng(5).uniform(0.2, 1, n)):
         for budget in (1, 7, 1000):
             picks = most_volume(rows, quality, budget).tolist()
@@ -37,7 +42,7 @@ def test_equals_the_published_algorithm(monkeypatch, name, subsets, block):
 
 def test_each_pick_has_the_largest_determinant():
     rows = ordered(MATRICES["of all directions"][:60])
-    unit = rows.rows(slice(0, 60)).astype(np.float64)
+    unit = unit_of(rows)
     quality = np.random.default_rng(6).uniform(0.5, 1, 60)
     kernel = quality[:, None] * (unit @ unit.T) * quality
     picks = most_volume(rows, quality, 6).tolist()

@@ -17,8 +17,10 @@ from engine.operator import Context, Reads, selector
 from engine.operators.selectors._budget import BudgetParams, gives
 from engine.operators.selectors._candidates import candidates
 from engine.schema import EMBEDDING_TYPE
-from engine.vectors.facility import ONE, Facility, graph_of
+from engine.vectors.facility import ONE, Facility, Graph, graph_of
 from engine.vectors.nearest import nearest_k
+from engine.vectors.nearly import nearly_nearest_k
+from engine.vectors.ordered import Ordered
 
 Scale = Literal["none", "range", "rank"]
 HIGHEST = 2.0**31
@@ -28,6 +30,8 @@ HIGHEST = 2.0**31
 class FacilityLocationParams(BudgetParams):
     """`k`: a row can stand for those whose k nearest rows it is among, and for its own k nearest.
 
+    `search`: `exact` compares all rows with all, which takes hours beyond some 200,000; `approximate` looks for a row's
+    neighbours only in the `probes` nearest of sqrt(n) cells, and misses some.
     `method`: `lazy` makes the picks of the plain greedy algorithm, whose value is at least 1 - 1/e of the best.
     `stochastic` chooses each pick among so many rows, drawn at random, that it is 1 - 1/e - `epsilon` on average.
     With `score`, a column or SQL expression, each pick adds `weight` times its scaled score to the value, to which a
@@ -36,6 +40,8 @@ class FacilityLocationParams(BudgetParams):
     """
 
     k: int = Field(64, ge=1)
+    search: Literal["exact", "approximate"] = "exact"
+    probes: int = Field(32, ge=1)
     method: Literal["lazy", "stochastic"] = "lazy"
     epsilon: float = Field(0.01, gt=0, lt=1)
     score: str | None = Field(None, min_length=1)
@@ -68,12 +74,18 @@ def facility_location(batch: pa.Table, params: FacilityLocationParams, ctx: Cont
     budget = min(params.count(batch.num_rows), len(found.vectors))
     if not budget:
         return found.nothing(batch)
-    facility = Facility(graph_of(nearest_k(found.vectors, params.k)), _bonus(found.scores, params, len(found.vectors)))
+    facility = Facility(_graph(found.vectors, params, ctx.seed), _bonus(found.scores, params, len(found.vectors)))
     if params.method == "lazy":
         picks = facility.lazy(budget)
     else:
         picks = facility.stochastic(budget, params.epsilon, ctx.rng("facility_location"))
     return found.verdict(batch, picks, facility.nearest, facility.similarity)
+
+
+def _graph(vectors: Ordered, params: FacilityLocationParams, seed: int) -> Graph:
+    if params.search == "exact":
+        return graph_of(nearest_k(vectors, params.k))
+    return graph_of(nearly_nearest_k(vectors, params.k, params.probes, seed))
 
 
 def _bonus(scores: np.ndarray | None, params: FacilityLocationParams, n: int) -> np.ndarray:

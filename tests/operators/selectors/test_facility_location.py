@@ -58,6 +58,15 @@ def test_the_order_of_the_rows_and_their_cut_change_nothing(name, params):
     assert run(FACILITY, mixed, part_rows=7, budget=40, k=8, **params).sort_by("row_id").equals(whole)
 
 
+def test_an_approximate_search_that_looks_everywhere_is_the_exact_one():
+    table = batch_of(MATRICES["of all directions"])
+    exact = run(FACILITY, table, budget=40, k=8)
+    assert run(FACILITY, table, budget=40, k=8, search="approximate", probes=300).equals(exact)
+    few = run(FACILITY, table, budget=40, k=8, search="approximate", probes=1)
+    assert len(picks_of(few)) == 40
+    assert not few.equals(exact)
+
+
 def test_the_seed_draws_the_samples():
     table = batch_of(MATRICES["of all directions"])
     one, other = (run(FACILITY, table, seed=seed, budget=40, method="stochastic", epsilon=0.5) for seed in (1, 2))
