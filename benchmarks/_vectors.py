@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,11 +64,11 @@ class Rows:
         yield self.whole(*columns)
 
 
-def select(name: str, table: pa.Table, folder: Path, **params: object) -> pa.Table:
-    """A selector's verdict; its expressions are columns of the table."""
+def selection(name: str, table: pa.Table, folder: Path, **params: object) -> Callable[[], pa.Table]:
+    """Makes a selector's verdict when it is called; the selector's expressions are columns of the table."""
     op = operator("select", name)
     given = Rows(table) if op.by_table else table
-    return op.fn(given, op.params(**params), SimpleNamespace(scratch=folder, seed=17))
+    return partial(op.fn, given, op.params(**params), SimpleNamespace(scratch=folder, seed=17))
 
 
 def matrix(table: pa.Table) -> np.ndarray:
@@ -76,7 +77,7 @@ def matrix(table: pa.Table) -> np.ndarray:
     return chunk.flatten().to_numpy().reshape(len(chunk), -1)
 
 
-def child(script: str, task: str, *arguments: object, timeout: float = 1800) -> tuple[dict[str, Any], Measured]:
+def child(script: str, task: str, *arguments: object, timeout: float = 1800) -> tuple[Any, Measured]:
     """What a task of a script prints as JSON, in a process of its own, and the process."""
     command = [sys.executable, script, "--task", task, *map(str, arguments)]
     took = measured(command, env=ONE_THREAD, timeout=timeout)

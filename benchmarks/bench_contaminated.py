@@ -5,9 +5,9 @@
 FOLDER holds benchmarks/{gsm8k,humaneval,ifeval,mmlu_test_dev}.parquet and instructions/alpaca_52k.parquet. Of the
 benchmarks' questions with at least 20 words a sample is planted once for each kind: as it is; with other case and
 punctuation; within an Alpaca text; its first half; with its sentences in another order; with synonyms; with other
-numbers. Precision is that of the rows that are flagged, with all Alpaca texts taken as clean (a few of them do quote what
-benchmarks quote). Vectors are those of `use: hashing`, so "by embedding" says what that model sees, no more. Goals, for
-runs of 13 words: all that is planted word for word, and a precision of 0.99.
+numbers. Precision is that of the rows that are flagged, with all Alpaca texts taken as clean (a few of them do quote
+what benchmarks quote). Vectors are those of `use: hashing`, so "by embedding" says what that model sees, no more.
+Goals, for runs of 13 words: all that is planted word for word, and a precision of 0.99.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from engine.registry import operator
 
 QUESTIONS = {"gsm8k": "question", "humaneval": "prompt", "ifeval": "prompt", "mmlu_test_dev": "question"}
 WORDS, DIM, NGRAMS = 20, 256, (3, 4)
-SYNONYMS = dict(
-    pair.split(":")
-    for pair in (
-        "how:in what way|many:numerous|much:lots|is:remains|are:remain|has:owns|have:own|each:every|day:date|total:sum|"
-        "buys:purchases|sells:trades|makes:produces|costs:requires|takes:needs|gives:hands|gets:obtains|the:this|if:when|"
-        "a:one|an:one|and:plus|of:from|in:within|to:toward|for:on behalf of|which:what|that:which|following:subsequent|"
-        "statement:claim|true:right|most:mainly|write:compose|should:must|your:the|response:reply|with:having|people:persons"
-    ).split("|")
-)
+SYNONYMS = {
+    "a": "one", "an": "one", "and": "plus", "are": "remain", "buys": "purchases", "costs": "requires", "day": "date",
+    "each": "every", "following": "subsequent", "for": "on behalf of", "gets": "obtains", "gives": "hands",
+    "has": "owns", "have": "own", "how": "in what way", "if": "when", "in": "within", "is": "remains",
+    "makes": "produces", "many": "numerous", "most": "mainly", "much": "lots", "must": "should", "of": "from",
+    "people": "persons", "response": "reply", "sells": "trades", "should": "must", "statement": "claim",
+    "takes": "needs", "that": "which", "the": "this", "to": "toward", "total": "sum", "true": "right",
+    "which": "what", "with": "having", "write": "compose", "your": "the",
+}  # fmt: skip
 WHOLE = ("verbatim", "case and punctuation", "within a text")
 
 Rewrite = Callable[[str, random.Random, list[str]], str]

@@ -32,6 +32,7 @@ PLAIN = {
     "engine/py.typed": "Says that the package has types",
     "pyproject.toml": "The package, its extras, and the rules of linter and type checker",
     "specs/setwright.schema.json": "The JSON Schema of specs, for editors; `make schema` writes it",
+    "specs/data/benchmark.jsonl": "Six questions of a made-up benchmark, three of which stand in instructions.jsonl",
     "specs/data/exam.jsonl": "Questions that the embedded model was never trained on, with their right answers",
     "specs/data/gold_pairs.jsonl": "Pairs of answers with labels, written for this repository",
     "specs/data/instructions.jsonl": "Records written for this repository, some of them bad on purpose",

@@ -30,6 +30,17 @@ def draw_keys(row_ids: pa.ChunkedArray, seed: int) -> np.ndarray:
     return keys
 
 
+def waiting_times(row_ids: pa.ChunkedArray, seed: int) -> np.ndarray:
+    """An exponential waiting time for each id, float64 [n]; times w it is one at the rate 1 / w.
+
+    Of those who wait at rates of their own, the next to come is each with a chance in proportion to its rate: the
+    first k are a sample without replacement (Efraimidis & Spirakis 2006).
+    """
+    uniform = ((draw_keys(row_ids, seed) >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52  # never 0 or 1
+    waits: np.ndarray = -np.log(uniform)
+    return waits
+
+
 def mix64(x: np.ndarray) -> np.ndarray:
     """The finalizer of splitmix64 (Steele et al. 2014), uint64 [n]: every bit in moves every bit out."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

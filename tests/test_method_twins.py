@@ -1,12 +1,11 @@
 """The twins of the methods that make data in several steps or rounds: built whole, and built through a SIGKILL.
 
-Both builds must come to the same files, but for the last digits of likelihoods, and the second must send no call that
-was answered before the kill.
+Both builds must come to the same files, byte for byte, and the second must send no call that was answered before the
+kill.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import signal
@@ -17,7 +16,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from engine.assets import folder
@@ -103,27 +101,7 @@ def files(home: Path) -> dict[str, Path]:
 
 
 def unlike(here: dict[str, Path], there: dict[str, Path]) -> list[str]:
-    """The files that there are here alone, or that differ by more than the last digits of a number.
-
-    Likelihoods are computed in batches as calls arrive, and a batch of another size rounds another way.
-    """
-    differing = [name for name in here.keys() & there.keys() if here[name].read_bytes() != there[name].read_bytes()]
-    return sorted(here.keys() - there.keys()) + [name for name in differing if not near(here[name], there[name])]
-
-
-def near(here: Path, there: Path) -> bool:
-    """Whether two parts are equal but for the last digits of their numbers."""
-    if here.suffix != ".parquet":
-        return False
-    pairs = zip(pq.read_table(here).to_pylist(), pq.read_table(there).to_pylist(), strict=True)
-    return all(alike(one, other) for one, other in pairs)
-
-
-def alike(one: object, other: object) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(alike, one, other))
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-6)
-    return one == other
+    """The files that there are here alone, or with other bytes."""
+    return sorted(
+        name for name, path in here.items() if name not in there or path.read_bytes() != there[name].read_bytes()
+    )

@@ -31,6 +31,7 @@ OFFLINE = {"curate.yaml"}
 WITHOUT_SCORE = (
     "the text is empty", "the text has no words", "no length is asked for", "2 different lengths are asked for",
     "the length that is asked for is not above 0", "all 3 responses have the reward ",
+    "messages: the answer is empty", "the text has 1183 tokens and the model takes 1025",
 )  # fmt: skip
 """How the reasons begin why rows of the twins may have no score, or give no pair: it is so in the data."""
 
@@ -49,6 +50,8 @@ def environment(monkeypatch):
         "TARGET": str(EMBEDDED),
         "LONG_ROWS": "data/long_rows.jsonl",
         "PAIRS": "data/gold_pairs.jsonl",
+        "POOL": "data/instructions.jsonl",
+        "BENCHMARKS": "data/benchmark.jsonl",
         "CHAT": "data/instructions.jsonl",
         **dict.fromkeys(
             ("BASE", "WRITER", "COMPLEXITY_SCORER", "QUALITY_SCORER", "ENCODER", "REWARD", "STUDENT"), str(EMBEDDED)
@@ -64,10 +67,10 @@ def load(name: str) -> Spec:
 
 
 def test_all_of_them_are_found_and_every_recipe_has_a_twin():
-    assert len(FOUND) == 29
+    assert len(FOUND) == 31
     names = (
-        "alpaca", "codeclm", "curate", "cyclealign", "deita_scorer", "dpo", "i_sheep", "isa", "judge", "long_output",
-        "magpie_deita", "pama", "quickstart", "respond", "ultraprompt",
+        "alpaca", "cleaning", "codeclm", "curate", "cyclealign", "deita_scorer", "dpo", "i_sheep", "isa", "judge",
+        "long_output", "magpie_deita", "pama", "quickstart", "respond", "ultraprompt",
     )  # fmt: skip
     assert [f"{name}.yaml" for name in names] == RECIPES
     assert sorted({*RECIPES, *map(twin, RECIPES)}) == FOUND

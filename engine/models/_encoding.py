@@ -26,7 +26,6 @@ from engine.request import (
     Sampling,
 )
 
-
 GRAIN = 8
 """Rows are padded to multiples of so many tokens: why, says `_forward`."""
 

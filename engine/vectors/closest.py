@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.vectors.unit import CLOSE, cosines, true_at
+from engine.vectors.unit import CLOSE, PAIRS, cosines, true_at
 
-BLOCK = 1024  # rows against all others in one go; no result depends on it
+PRODUCTS = 2**24  # in one go: 64 MiB; no result depends on it
 
 
 def closest(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -22,12 +22,16 @@ def closest(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarra
         int [n], its position; float64 [n], the cosine.
     """
     best, similarity = np.zeros(len(rows), np.int64), np.zeros(len(rows))
-    for start in range(0, len(rows), BLOCK):
-        unit = rows[start : start + BLOCK]
+    block = max(PRODUCTS // len(others), 1)
+    for start in range(0, len(rows), block):
+        unit = rows[start : start + block]
         products = unit @ others.T
         row, other = true_at(products >= products.max(axis=1, keepdims=True) - 2 * CLOSE)
-        exact = cosines(unit[row], others[other])
+        exact = np.empty(len(row))
+        for first in range(0, len(row), PAIRS):  # a few at a time: nothing bounds how many there are
+            pairs = slice(first, first + PAIRS)
+            exact[pairs] = cosines(unit[row[pairs]], others[other[pairs]])
         order = np.lexsort((other, -exact, row))
         top = order[np.unique(row[order], return_index=True)[1]]
-        best[start : start + BLOCK], similarity[start : start + BLOCK] = other[top], exact[top]
+        best[start : start + block], similarity[start : start + block] = other[top], exact[top]
     return best, similarity

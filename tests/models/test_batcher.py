@@ -24,6 +24,10 @@ class Sized:
     def size(self) -> int:
         return len(self.text)
 
+    @property
+    def width(self) -> int:
+        return 8
+
 
 class Other(Sized):
     pass

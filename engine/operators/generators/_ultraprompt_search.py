@@ -15,6 +15,7 @@ from engine.errors import ModelError
 from engine.operator import Context
 from engine.operators._answers import all_of
 from engine.operators._prompts import fill
+from engine.operators._rating import expected_mark
 from engine.operators.generators._ultraprompt_params import (
     BEGINS,
     ENDS,
@@ -24,7 +25,6 @@ from engine.operators.generators._ultraprompt_params import (
     UltrapromptParams,
 )
 from engine.operators.generators._ultraprompt_tree import Node, Rewrite, Tree, Trial
-from engine.operators.scorers._deita import expectation
 from engine.request import Message
 
 ROOT_TURN = 0
@@ -183,13 +183,10 @@ class Search:
         if params.reward == "model":
             return await model.reward([_turn("user", self.raw), _turn("assistant", response)])
         values = {"instruction": self.raw, "response": response, "points": str(params.points)}
-        shown = await model.next_token_logprobs(
-            params.candidates, messages=[_turn("user", fill(params.prompts.rate, values))]
-        )
-        logprobs = [shown[point] for point in params.candidates]
-        if -math.inf in logprobs:
+        mark = await expected_mark(model, params.candidates, fill(params.prompts.rate, values))
+        if mark is None:
             raise Failed("a point of the rating can't be seen among the next tokens")
-        return expectation(logprobs)
+        return mark
 
     def _spend(self, failed: Failed) -> None:
         self._spent += 1

@@ -19,6 +19,7 @@ from engine.errors import RowError
 from engine.needs import Asks, tokens_in
 from engine.operator import Context, Params
 from engine.operators._answers import all_of
+from engine.operators._rating import expectation
 
 DIGITS = ("1", "2", "3", "4", "5", "6")
 COMPLEXITY = (
@@ -164,10 +165,3 @@ def filled(template: str, turn: Turn, limit: int | None) -> tuple[str, bool]:
         raise RowError(f"the prompt is longer than max_length even without the text to cut, by {-kept} characters")
     parts[-2] = parts[-2][:kept]
     return "".join(parts), True
-
-
-def expectation(logprobs: Sequence[float]) -> float:
-    """The sum of k * p_k with p the softmax of six logits or log-probabilities (deita, `Scorer.infer_score`)."""
-    top = max(logprobs)
-    weights = [math.exp(p - top) for p in logprobs]
-    return math.fsum(k * w for k, w in enumerate(weights, 1)) / math.fsum(weights)

@@ -14,7 +14,7 @@ from pydantic import Field
 from engine.errors import SetwrightError
 from engine.needs import Side
 from engine.operator import Context, Params, Reads, Rows, scorer
-from engine.operators.scorers._texts import NULL_TEXT, TEXT, flat_texts
+from engine.operators.scorers._texts import NULL_TEXT, TEXT, flat_texts, in_threads
 from engine.schema import EMBEDDING_TYPE, ERROR, ROW_ID, TEXT_TYPE
 from engine.texts.containment import Known
 from engine.texts.shingles import words
@@ -79,8 +79,12 @@ def contaminated(rows: Rows, params: ContaminatedParams, ctx: Context) -> pa.Tab
     known = Known(words(flat_texts(side["text"])), params.n, params.min_words)
     reads = [name for name in ("text", "embedding") if name in rows.columns]
     meanings = _Meanings(side["embedding"]) if "embedding" in side.column_names and "embedding" in reads else None
-    parts = [_judged(part, side, known, meanings, params) for part in rows.parts(*reads)]
-    return pa.concat_tables(parts) if parts else _judged(rows.whole(*reads), side, known, meanings, params)
+
+    def judged(part: pa.Table) -> pa.Table:
+        return _judged(part, side, known, meanings, params)
+
+    parts = list(in_threads(judged, rows.parts(*reads)))
+    return pa.concat_tables(parts) if parts else judged(rows.whole(*reads))
 
 
 def _judged(

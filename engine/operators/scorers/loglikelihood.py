@@ -6,19 +6,16 @@ Of conversations it is a plain measure. Of pairs, and of single answers that are
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import pyarrow as pa
 
-from engine.errors import ModelError, RowError
+from engine.errors import RowError
 from engine.needs import Asks
 from engine.operator import Context, Params, Reads, Row, scorer
-from engine.operators._answers import all_of
+from engine.operators.scorers._answer_likelihood import likelihood, spoken, turns_of, unless_refused
 from engine.request import Capability, Message
 from engine.schema import MESSAGES_TYPE, PROMPT_TYPE
-
-Turns = list[dict[str, Any]] | str | None
 
 READS = {
     "conversation": {"messages": Reads(MESSAGES_TYPE)},
@@ -69,12 +66,7 @@ async def loglikelihood(row: Row, params: LoglikelihoodParams, ctx: Context) -> 
         RowError: an answer is missing or empty, the model can't hold it, or its prompt has other tokens with the answer
             after it than alone; the row's numbers are null.
     """
-    try:
-        answers = [await _answered(*pair, ctx) for pair in _answers(row, params.rows)]
-    except ModelError as e:
-        if e.refused:
-            raise RowError(e.message) from e
-        raise
+    answers = [await unless_refused(likelihood(*pair, ctx)) for pair in _answers(row, params.rows)]
     sums, counts = zip(*answers, strict=True)
     means = [sums[0] / counts[0]] if params.rows == "conversation" else []
     return dict(zip(WRITES[params.rows], [*sums, *means, *counts], strict=True))
@@ -83,32 +75,9 @@ async def loglikelihood(row: Row, params: LoglikelihoodParams, ctx: Context) -> 
 def _answers(row: Row, rows: str) -> list[tuple[list[Message], list[Message]]]:
     """The answers of a row, each with the turns before it."""
     if rows == "conversation":
-        talk = _turns(row["messages"], "user")
-        return [(talk[:-1], _spoken(talk[-1:], "messages"))]
-    prompt = _turns(row["prompt"], "user")
+        talk = turns_of(row["messages"], "user")
+        return [(talk[:-1], spoken(talk[-1:], "messages"))]
+    prompt = turns_of(row["prompt"], "user")
     if not prompt:
         raise RowError("prompt: it is null or empty")
-    return [(prompt, _spoken(_turns(row[side], "assistant"), side)) for side in READS[rows] if side != "prompt"]
-
-
-async def _answered(prompt: list[Message], answer: list[Message], ctx: Context) -> tuple[float, int]:
-    """The sum over the tokens of the assistant's turns of an answer, nearly always one, and how many these are."""
-    talk = [*prompt, *answer]
-    ends = [end for end in range(len(prompt), len(talk)) if talk[end].get("role") == "assistant"]
-    found = await all_of(ctx.model.reply_loglikelihood(talk[: end + 1]) for end in ends)
-    return math.fsum(turn.value or 0.0 for turn in found), sum(turn.tokens_out or 0 for turn in found)
-
-
-def _turns(given: Turns, role: str) -> list[Message]:
-    """Turns without the fields that Arrow fills with nulls; a text is one turn of `role`."""
-    turns = [{"role": role, "content": given}] if isinstance(given, str) else given or []
-    return [{field: value for field, value in turn.items() if value is not None} for turn in turns]
-
-
-def _spoken(answer: list[Message], column: str) -> list[Message]:
-    """The answer, if the assistant says something in it and has the last word."""
-    if not answer or answer[-1].get("role") != "assistant":
-        raise RowError(f"{column}: there is no answer of the assistant")
-    if not any((turn.get("content") or "").strip() or turn.get("tool_calls") for turn in answer):
-        raise RowError(f"{column}: the answer is empty")
-    return answer
+    return [(prompt, spoken(turns_of(row[side], "assistant"), side)) for side in READS[rows] if side != "prompt"]

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from engine.operator import Context, Params, Rows, scorer
-from engine.operators.scorers._texts import TEXT, flat_texts, reasons
+from engine.operators.scorers._texts import TEXT, flat_texts, in_threads, reasons
 from engine.schema import ERROR, ROW_ID
 from engine.texts.minhash import bands, first_open, signatures
 from engine.texts.shingles import Grams, distinct, jaccard, ngrams, words
@@ -90,19 +90,23 @@ class _Texts:
 def _read(rows: Rows, params: MinhashDuplicateParams, path: Path) -> _Texts:
     """Read the texts part by part; their n-grams go to a file, since there are as many as words."""
     cut = bands(params.threshold, params.recall)
-    null, sizes, numbers = [np.zeros(0, bool)], [np.zeros(0, np.int64)], [np.zeros((0, cut.count), np.uint64)]
+
+    def digest(part: pa.Table) -> tuple[np.ndarray, Grams, np.ndarray]:
+        texts = flat_texts(part["text"])
+        sets = distinct(ngrams(words(texts), params.n))
+        return texts.is_null().to_numpy(zero_copy_only=False), sets, signatures(sets.filled, cut)
+
+    nulls, sizes, numbers = [np.zeros(0, bool)], [np.zeros(0, np.int64)], [np.zeros((0, cut.count), np.uint64)]
     with path.open("wb") as file:
-        for part in rows.parts("text"):
-            texts = flat_texts(part["text"])
-            sets = distinct(ngrams(words(texts), params.n))
+        for null, sets, signed in in_threads(digest, rows.parts("text")):
             sets.hashes.tofile(file)
-            null.append(texts.is_null().to_numpy(zero_copy_only=False))
+            nulls.append(null)
             sizes.append(sets.lengths)
-            numbers.append(signatures(sets.filled, cut))
+            numbers.append(signed)
     starts = np.concatenate([[0], np.concatenate(sizes).cumsum()])
     hashes = np.memmap(path, np.uint64, "r") if starts[-1] else np.zeros(0, np.uint64)
     sets = Grams(hashes, starts)
-    return _Texts(np.concatenate(null), sets.lengths > 0, sets.filled, np.concatenate(numbers))
+    return _Texts(np.concatenate(nulls), sets.lengths > 0, sets.filled, np.concatenate(numbers))
 
 
 def greedy(sets: Grams, signatures: np.ndarray, order: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:

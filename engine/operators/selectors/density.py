@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from engine.draws import draw_keys
+from engine.draws import waiting_times
 from engine.operator import Context, Reads, Rows, selector
 from engine.operators.selectors._budget import BudgetParams, gives
 from engine.operators.selectors._verdict import ranked, verdict
@@ -51,7 +51,8 @@ def density(rows: Rows, params: DensityParams, ctx: Context) -> pa.Table:
     ids = rows.whole()[ROW_ID]
     known = np.concatenate([np.zeros(0, bool), *(vectors.known for vectors in _vectors(rows))])
     waits = np.full(len(ids), np.nan)
-    waits[known] = _densities(rows, params, ctx.seed) * _unit_waits(ids.filter(pa.array(known)), ctx.seed)
+    own_seed = ctx.draw("density")  # the draws of `random` decide who is here, if it came before
+    waits[known] = _densities(rows, params, ctx.seed) * waiting_times(ids.filter(pa.array(known)), own_seed)
     order = ranked(pa.table({ROW_ID: ids, "wait": waits}), "wait", "asc")
     reasons = pa.array(np.where(known, NOT_DRAWN, NO_EMBEDDING))
     return verdict(ids, order[: params.count(len(ids))], reasons)
@@ -66,17 +67,6 @@ def _densities(rows: Rows, params: DensityParams, seed: int) -> np.ndarray:
     if params.method == "exact":
         return exact(blocks, params.bandwidth)
     return sketched(blocks, params.bandwidth, params.hashes, seed)
-
-
-def _unit_waits(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
-    """An exponential waiting time for each id, float64 [n]; times w, it is one at the rate 1 / w.
-
-    Of those who wait at rates of their own, the next to come is each with a chance in proportion to its rate: the
-    first k are a sample without replacement (Efraimidis & Spirakis 2006).
-    """
-    uniform = ((draw_keys(ids, seed) >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52  # never 0 or 1
-    waits: np.ndarray = -np.log(uniform)
-    return waits
 
 
 def _vectors(rows: Rows) -> Iterator[UnitVectors]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from engine.draws import draw_keys
+from engine.draws import waiting_times
 from engine.errors import SetwrightError
 from engine.operator import Context, selector
 from engine.operators.selectors._budget import BudgetParams, gives
@@ -49,8 +49,8 @@ def weighted(batch: pa.Table, params: WeightedParams, ctx: Context) -> pa.Table:
     why = np.select([np.isnan(weights), weights < 0, weights == 0, np.isinf(weights)], [0, 1, 2, 3], 4)
     can = np.flatnonzero(why == len(REASONS) - 1)
     own_seed = ctx.draw("weighted")  # the draws of `random` decide who is here, if it came before
-    keys = np.log(weights[can]) / params.temperature + _gumbel(draw_keys(batch[ROW_ID].take(can), own_seed))
-    drawn = ranked(pa.table({ROW_ID: batch[ROW_ID].take(can), "key": keys}), "key", "desc")
+    waits = np.log(waiting_times(batch[ROW_ID].take(can), own_seed)) - np.log(weights[can]) / params.temperature
+    drawn = ranked(pa.table({ROW_ID: batch[ROW_ID].take(can), "wait": waits}), "wait", "asc")
     return verdict(batch[ROW_ID], can[drawn[: params.count(len(batch))]], REASONS.take(pa.array(why)))
 
 
@@ -64,10 +64,3 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
         column = column.cast(pa.uint8())
     numbers: np.ndarray = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan).to_numpy()
     return numbers
-
-
-def _gumbel(keys: np.ndarray) -> np.ndarray:
-    """A draw of the standard Gumbel distribution for each uint64 key, float64 [n]."""
-    uniform = ((keys >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52  # never 0 or 1
-    noise: np.ndarray = -np.log(-np.log(uniform))
-    return noise

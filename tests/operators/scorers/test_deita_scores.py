@@ -14,7 +14,8 @@ from project import Project
 from pydantic import ValidationError
 
 from engine.errors import RowError
-from engine.operators.scorers._deita import COMPLEXITY, QUALITY, expectation, filled, turns_of
+from engine.operators._rating import expectation
+from engine.operators.scorers._deita import COMPLEXITY, QUALITY, filled, turns_of
 from engine.registry import operator
 
 SCORERS = {name: operator("score", f"deita_{name}") for name in ("complexity", "quality")}

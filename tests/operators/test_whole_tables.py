@@ -1,7 +1,6 @@
-"""What holds for every selector, and every scorer that looks at a whole table: found by name, so that none is left out.
+"""Selectors, and scorers that look at a whole table, on a table of ordinary size: neither its order nor its cut matters.
 
-Whatever the order of the rows, their cut into parts, and the rows that can't be compared: the same rows are kept, and
-every other one is dropped with a reason.
+That they keep the laws on tables of few and odd rows is shown by `selectors/test_selector_laws`.
 """
 
 import numpy as np
@@ -34,6 +33,7 @@ SELECTORS = {
     "weighted": {"budget": 30, "weight": "score"},
 }
 SCORERS = {
+    "contaminated": {"n": 5},
     "exact_duplicate": {},
     "isa": {},
     "min_neighbor_distance": {},
@@ -119,43 +119,13 @@ def test_neither_the_order_nor_the_cut_matters(name):
         assert by_id(select(name, mixed, part_rows=37 * seed)) == whole
 
 
-@pytest.mark.parametrize("name", sorted(SELECTORS))
-def test_a_table_without_rows(name):
-    assert select(name, pool(name).slice(0, 0)).num_rows == 0
-
-
-@pytest.mark.parametrize("name", sorted(SELECTORS))
-def test_a_table_of_one_row_that_can_be_compared(name):
-    assert select(name, pool(name).slice(0, 1)).num_rows == 1
-
-
-@pytest.mark.parametrize("name", sorted(SELECTORS))
-def test_rows_that_are_all_alike(name):
-    """All-equal scores and vectors, a single cluster, a single source: still one verdict a row, and no crash."""
-    one = pool(name).slice(0, 1)
-    alike = (
-        pa.concat_tables([one] * 40).drop_columns(["row_id"]).add_column(0, "row_id", [[f"x{i}" for i in range(40)]])
-    )
-    whole = by_id(select(name, alike))
-    assert len(whole) == 40
-    assert by_id(select(name, alike.take(np.arange(40)[::-1].copy()))) == whole or name == "filter"
-
-
-@pytest.mark.parametrize(
-    "name", sorted(name for name, params in SELECTORS.items() if "budget" in params or "k" in params)
-)
-def test_a_budget_larger_than_the_table_keeps_what_there_is(name):
-    few = pool(name).slice(20, 8)
-    found = select(name, few)
-    assert 0 < sum(found["selected"].to_pylist()) <= 8
-
-
 def test_every_scorer_over_whole_tables_is_tried():
     assert set(SCORERS) == {name for name in operator_names("score") if operator("score", name).by_table}
 
 
 def score(name, table, part_rows=1000):
-    found = run(operator("score", name), table, part_rows=part_rows, **SCORERS[name])
+    sides = {"benchmarks": pool(name, seed=1).slice(0, 20)}
+    found = run(operator("score", name), table, part_rows=part_rows, sides=sides, **SCORERS[name])
     check_score(found, table["row_id"], name)
     return sorted((tuple(_rounded(v) for v in row.values()) for row in found.to_pylist()), key=lambda row: row[0])
 
