@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from _measure import Measured, measured
+from _rows import InMemory
 
 from engine.registry import operator
 
@@ -43,31 +43,10 @@ def loaded(path: str | Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
-@dataclass(frozen=True)
-class Rows:
-    """A table in memory, in one part, as selectors that look at whole tables take it."""
-
-    table: pa.Table
-
-    @property
-    def num_rows(self) -> int:
-        return self.table.num_rows
-
-    @property
-    def columns(self) -> list[str]:
-        return [name for name in self.table.column_names if name != "row_id"]
-
-    def whole(self, *columns: str) -> pa.Table:
-        return self.table.select(["row_id", *columns])
-
-    def parts(self, *columns: str) -> Iterator[pa.Table]:
-        yield self.whole(*columns)
-
-
 def selection(name: str, table: pa.Table, folder: Path, **params: object) -> Callable[[], pa.Table]:
     """Makes a selector's verdict when it is called; the selector's expressions are columns of the table."""
     op = operator("select", name)
-    given = Rows(table) if op.by_table else table
+    given = InMemory(table) if op.by_table else table
     return partial(op.fn, given, op.params(**params), SimpleNamespace(scratch=folder, seed=17))
 
 

@@ -32,8 +32,8 @@ from _measure import Measured, headline, measured, script, show, verdict
 from _rows import Clusters, OnDisk, Scratch
 
 from engine.registry import operator
-from engine.vectors.graph import nearest_k_in_cells
 from engine.vectors.index import Flat
+from engine.vectors.nearly import nearly_nearest_k
 from engine.vectors.ordered import Ordered
 from engine.vectors.unit import UnitVectors
 
@@ -144,7 +144,7 @@ def graphs(sizes: list[int], dim: int) -> None:
         )
         vectors = Ordered(UnitVectors(column), np.arange(n))
         began, cpu = time.perf_counter(), time.process_time()
-        graph = nearest_k_in_cells(vectors, K, probes=PROBES, seed=1)
+        graph = nearly_nearest_k(vectors, K, PROBES, seed=1)
         seconds = time.perf_counter() - began, time.process_time() - cpu
         lines.append((f"{n:,} rows", *seconds, recall(vectors, graph.rows)))
     show(("", "seconds", "cpu s", "recall"), lines)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch  # noqa: TID253  loaded by `_torch` in the worker's thread, never by a plan
 
-from engine.models._encoding import Draft, even
 from engine.models._forward import kept, pad
+from engine.models._items import Draft, even
 from engine.request import Answer
 
 SHRINK = 7 / 8  # finished rows leave (a copy of the cache) when no more than this part of the batch is alive

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import torch  # noqa: TID253  loaded by `_torch` in the worker's thread, never by a plan
 
-from engine.models._encoding import GRAIN, Conversation, Item, Passage, Scored, even
+from engine.models._items import GRAIN, Conversation, Item, Passage, Scored, even
 from engine.request import Answer
 
 CPU_TOKENS = 1024  # padded tokens of one pass on a CPU: more fall out of its caches and run slower

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch  # noqa: TID253  loaded by `_torch` in the worker's thread, never by a plan
 
-from engine.models._encoding import Choice
 from engine.models._forward import Inputs, kept, pad, slices, takes
+from engine.models._items import Choice
 from engine.request import Answer
 
 CUTS = (16, 64, 256, 1024)  # tokens after which prompts may part; multiples of `GRAIN`

@@ -19,7 +19,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from engine.errors import ModelError, SetwrightError
 from engine.models import _decoding, _forward, _next_token
-from engine.models._encoding import Choice, Conversation, Draft, Encoder, Item, Passage, Scored
+from engine.models._encoding import Encoder
+from engine.models._items import Choice, Conversation, Draft, Item, Passage, Scored
 from engine.request import Answer, Capability, Request, Sampling
 
 if TYPE_CHECKING:

@@ -93,7 +93,7 @@ def test_a_reply_that_meets_the_end_of_the_context_says_length(tiny_model):
 
 def test_a_special_token_among_the_stops_ends_a_reply_though_no_text_shows_it(reference):
     from engine.models._decoding import _Row
-    from engine.models._encoding import Draft
+    from engine.models._items import Draft
 
     def decode(ids):
         return reference.tokenizer.decode(ids, skip_special_tokens=True)

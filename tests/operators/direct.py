@@ -19,9 +19,13 @@ class Direct:
 
     def __init__(self, asked: Backend) -> None:
         self.backend = asked
-        self.name, self.identity = asked.config.name, fingerprint(asked.identity())
+        self.name = asked.config.name
         self.prompts: list[Generate] = []
         self.chats: list[Chat] = []
+
+    @property
+    def identity(self) -> str:
+        return fingerprint(self.backend.identity())
 
     async def generate(self, prompt, *, draw, sampling=None):
         self.prompts.append(Generate(prompt, (sampling or Sampling()).over(self.backend.sampling), draw))

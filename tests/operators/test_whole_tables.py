@@ -1,4 +1,4 @@
-"""Selectors, and scorers that look at a whole table, on a table of ordinary size: neither its order nor its cut matters.
+"""Selectors, and scorers over whole tables, on a table of ordinary size: neither its order nor its cut matters.
 
 That they keep the laws on tables of few and odd rows is shown by `selectors/test_selector_laws`.
 """
