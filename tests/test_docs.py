@@ -18,6 +18,7 @@ import yaml
 
 from engine.cli import main
 from engine.plan import make_plan
+from engine.registry import operator_names
 from engine.spec.load import load_spec
 from engine.store import Store
 
@@ -98,6 +99,11 @@ def test_commands_print_what_the_page_says(page, checkout, monkeypatch, capsys):
                 printed, code = run(step.command, monkeypatch, capsys)
                 assert code == step.exit_code, f"{block}: {step.command}\n{printed}"
                 assert matches(step.output, printed), f"{block}: {step.command}\n{printed}"
+
+
+def test_every_selector_has_its_paragraph():
+    text = (ROOT / "docs" / "selectors.md").read_text(encoding="utf-8")
+    assert set(operator_names("select")) <= set(re.findall(r"^## (\w+)$", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("block", all_blocks("yaml"))
