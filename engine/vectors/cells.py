@@ -9,13 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from engine.vectors.index import Flat
+from engine.vectors.ordered import VECTOR_BITS, on_grid
 from engine.vectors.unit import CLOSE, PAIRS, cosines, true_at
 
+LOOKED_AT, LOOKED_AT_A_CELL = 4096, 8  # rows among which k-means finds its beginning: at least, and for each cell
 BLOCK = 1024  # rows against all centroids in one go, where float32 can't tell
 
 
 def kmeans(sample: np.ndarray, cells: int, *, seed: int, iterations: int = 20) -> np.ndarray:
-    """Centroids of spherical k-means (Dhillon and Modha 2001), begun at rows that the seed draws.
+    """Centroids of spherical k-means (Dhillon and Modha 2001), begun at rows that lie far from one another.
 
     A cell that loses all its rows is moved to the row that lies farthest from its own centroid. The cost of an
     iteration is that of one product of the sample with the centroids.
@@ -29,8 +31,7 @@ def kmeans(sample: np.ndarray, cells: int, *, seed: int, iterations: int = 20) -
     Returns:
         float32 [at most cells, dim], unit vectors; fewer than `cells` where the sample has fewer different rows.
     """
-    drawn = np.random.default_rng(seed).choice(len(sample), min(cells, len(sample)), replace=False)
-    centroids = sample[np.sort(drawn)]
+    centroids = _far_apart(sample, cells, np.random.default_rng(seed))
     if not len(centroids):
         return centroids
     cell = nearest_cells(sample, centroids)[:, 0]
@@ -95,6 +96,25 @@ def cosines_to(vectors: np.ndarray, centroids: np.ndarray, cell: np.ndarray) -> 
         rows = slice(start, start + PAIRS)
         cosine[rows] = cosines(vectors[rows], centroids[cell[rows]])
     return cosine
+
+
+def _far_apart(sample: np.ndarray, cells: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows to begin with, drawn one by one by the distance to those before: k-means++ (Arthur & Vassilvitskii 2007).
+
+    They come from some rows of the sample, spread evenly over it. Numbers on a grid make their products exact.
+    """
+    looked_at = min(len(sample), max(LOOKED_AT, LOOKED_AT_A_CELL * cells))
+    places = np.linspace(0, len(sample) - 1, looked_at).astype(np.int64)
+    wide = on_grid(sample[places].astype(np.float64), VECTOR_BITS)
+    chosen: list[int] = []
+    gaps = np.ones(looked_at)
+    while len(chosen) < cells and gaps.any():
+        reach = np.cumsum(gaps)
+        pick = min(int(np.searchsorted(reach, rng.random() * reach[-1], side="right")), looked_at - 1)
+        chosen.append(pick)
+        np.minimum(gaps, np.maximum(1 - wide @ wide[pick], 0), out=gaps)
+        gaps[pick] = 0
+    return sample[places[np.sort(np.array(chosen, np.int64))]]
 
 
 def _moved(sample: np.ndarray, cell: np.ndarray, centroids: np.ndarray) -> np.ndarray:
