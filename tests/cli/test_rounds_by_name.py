@@ -85,13 +85,12 @@ rounds:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["student@last", "student@3"])
-def test_training_goes_to_the_last_round_that_there_is(tmp_path, monkeypatch, name):
+def test_training_goes_to_the_last_round_that_there_is(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     build_tiny_model(tmp_path / "tiny")
     project = Project(tmp_path).spec(TRAINED)
     project.data([{"instruction": f"What is {i}?", "output": "The sea is wide."} for i in range(3)])
-    for _ in range(2):
+    for name in ("student@3", "student@3", "student@last"):  # the first time the rule has not been asked yet
         outcome = run("train", project.file, name, "--home", project.home)
         assert outcome.code == 0
         assert "\nstudent@2: " in outcome.out

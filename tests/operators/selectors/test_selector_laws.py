@@ -65,7 +65,7 @@ def test_every_selector_is_here():
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(deadline=None)  # an operator is imported when it is first used
+@settings(deadline=None, max_examples=40)  # an operator is imported when it is first used
 @given(drawn=rows, k=st.integers(1, 9), seed=st.integers(0, 2**63))
 def test_laws(name, drawn, k, seed):
     table = given_table(drawn)
@@ -79,7 +79,7 @@ def test_laws(name, drawn, k, seed):
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(deadline=None)  # an operator is imported when it is first used
+@settings(deadline=None, max_examples=40)  # an operator is imported when it is first used
 @given(drawn=rows, k=st.integers(1, 9), seed=st.integers(0, 2**63))
 def test_the_order_of_the_rows_changes_no_verdict(name, drawn, k, seed):
     table = given_table(drawn)
