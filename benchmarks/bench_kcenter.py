@@ -64,12 +64,12 @@ def report(folder: Path, args: argparse.Namespace) -> None:
 
 
 def setwright(args: argparse.Namespace) -> dict[str, Any]:
-    """The whole operator, verdict included."""
+    """The whole operator, verdict included; the better of two runs, as for the products."""
     table = loaded(args.file).drop_columns(["score"])
     work = selection("k_center", table, args.file.parent, budget=args.budget, start="row_id")
-    seconds, made = timed(work)
+    (first, made), (second, _) = timed(work), timed(work)
     rank = made["select_rank"].fill_null(-1).to_numpy()
-    return {"seconds": seconds, "picks": np.flatnonzero(rank >= 0).tolist()}
+    return {"seconds": min(first, second), "picks": np.flatnonzero(rank >= 0).tolist()}
 
 
 def bound(args: argparse.Namespace) -> float:
