@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from _measure import Measured, measured
-from _rows import InMemory
+from _rows import InMemory, unit
 
 from engine.registry import operator
 
@@ -99,7 +99,3 @@ def clusters(n: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
     centre = unit(centres)[rng.choice(9_000, n, p=sizes / sizes.sum())]
     scores = rng.uniform(1, 6, n) * rng.uniform(1, 6, n)
     return unit(centre * near + unit(noise) * np.sqrt(1 - near**2)), scores
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -52,7 +52,7 @@ def command(
     loaded, labels = load_spec(spec), _labels(asked)
     if export is not None and export not in labels:
         raise SetwrightError(f"--export {export} is none of the selectors {', '.join(labels)}")
-    with Live(quiet=True) as live:
+    with Live(quiet=as_json or export is not None) as live:
         trial = hold(loaded, home, table, labels, budget, _settings(settings, labels), score, by, live.watch)
     if export is not None:
         click.echo(_exported(trial.line(export)), nl=False)

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from engine.draws import mix64
 from engine.model import Backend, BackendParams, ModelConfig
 from engine.request import Capability
+from engine.texts.hashing import mix64
 
 VERSION = 1
 """Raised when the features change: part of the identity, so old vectors are never mixed with new ones."""

@@ -26,12 +26,16 @@ def hash64(strings: pa.ChunkedArray | pa.Array, seed: int = 0) -> np.ndarray:
 
 
 def step(x: np.ndarray) -> np.ndarray:
-    """One step of splitmix64 (Steele et al. 2014), uint64 [n]: every bit in moves every bit out."""
-    x = x + np.uint64(GOLDEN)
+    """One step of splitmix64 (Steele et al. 2014), uint64 [n]."""
+    return mix64(x + np.uint64(GOLDEN))
+
+
+def mix64(x: np.ndarray) -> np.ndarray:
+    """The finalizer of splitmix64 (Steele et al. 2014), uint64 [n]: every bit in moves every bit out."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    stepped: np.ndarray = x ^ (x >> np.uint64(31))
-    return stepped
+    mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed
 
 
 def _utf8(strings: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
